@@ -1,0 +1,53 @@
+# make karmma   set up, fit the models to KarMMa, run its design, write results/karmma/
+# make test     set up, run every test
+# make bench    the speed budgets, side by side (not part of the tests)
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# uv is installed below .cache/, nothing of the user's is touched. Interpreters kept by pyenv come last on
+# the PATH that uv searches; where no CPython >= 3.12 is found, uv downloads one of its own.
+UV := .cache/uv/bin/uv
+export PATH := $(PATH):$(subst $(eval ) ,:,$(wildcard $(HOME)/.pyenv/versions/*/bin))
+BIN := .venv/bin
+# the compilation caches of a checkout stay inside it
+export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.cache/pytensor$(if $(PYTENSOR_FLAGS),$(comma)$(PYTENSOR_FLAGS))
+export VTRIAL_CACHE ?= $(CURDIR)/.cache/vtrial
+
+.PHONY: help setup karmma test lint bench lock clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+$(UV):
+	python3 -m pip install --quiet --disable-pip-version-check --target .cache/uv uv
+
+.venv/.ready: $(UV) requirements.lock pyproject.toml
+	$(UV) venv --quiet --allow-existing --python '>=3.12,<3.15' .venv
+	$(UV) pip sync --quiet --python .venv --require-hashes requirements.lock
+	$(UV) pip install --quiet --python .venv --no-deps --editable .
+	@touch $@
+
+setup: .venv/.ready
+
+karmma: setup
+	$(BIN)/vtrial fit karmma
+	$(BIN)/vtrial run karmma --out results/karmma
+
+test: setup
+	$(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks
+
+# after a change of the dependencies in pyproject.toml
+lock: $(UV)
+	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.12 --upgrade \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet -o requirements.lock
+
+clean:
+	rm -rf .venv .cache results build dist

@@ -1,0 +1,217 @@
+"""priors/<study>/ -> Evidence: what was published, and what is assumed. The only reader of that folder.
+
+`facts.csv` holds the published numbers, one row each (`facts`); `priors.toml` the prior distributions, the
+reference dose and the correlations, each with its reason (`priors`). Both are checked here, against
+themselves and each other, and trusted afterwards.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+
+from vtrial import places
+from vtrial.curves import STEPS_OF, System, log2_dose
+from vtrial.errors import InputError
+from vtrial.evidence import facts as facts_file
+from vtrial.evidence import priors as priors_file
+from vtrial.evidence.priors import Priors
+
+__all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
+
+# Which facts each model reads; `*` stands for each dose of the study.
+READS: dict[System, tuple[str, ...]] = {
+    "disposition": ("infused.all",),
+    "response": ("orr.*", "cr.*", "vgpr.all"),
+    "mrd": ("mrd.evaluable.all", "mrd.negative.all"),
+    "crs": ("crs.*", "crs3.*", "crs.grade3.all", "crs.grade4.all", "crs.grade5.all"),
+    "neurotoxicity": (
+        "neurotoxicity.*",
+        "neurotoxicity3.*",
+        "neurotoxicity.grade3.all",
+        "neurotoxicity.grade4.all",
+        "neurotoxicity.grade5.all",
+    ),
+}
+
+# The endpoints of one patient that share a latent normal each, in the order of their factorisation.
+LATENTS = ("response", "crs", "neurotoxicity")
+
+# (part, whole): at each dose, no more patients have the first than the second.
+_NESTED = (("cr", "orr"), ("crs3", "crs"), ("neurotoxicity3", "neurotoxicity"))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one study published, and what is assumed before reading it.
+
+    study: its name. folder: where it was read. facts: a row each, indexed by fact id. priors: priors.toml.
+    """
+
+    study: str
+    folder: Path
+    facts: pd.DataFrame
+    priors: Priors
+
+    @cached_property
+    def doses(self) -> tuple[float, ...]:
+        """The doses infused in the study, ascending, in the unit of `priors.dose`."""
+        return tuple(sorted(float(fact.split(".", 1)[1]) for fact in self._sizes().index))
+
+    @cached_property
+    def infused(self) -> tuple[int, ...]:
+        """Patients infused at each of `doses`."""
+        sizes = self._sizes()
+        return tuple(int(sizes[f"infused.{dose:g}"]) for dose in self.doses)
+
+    @cached_property
+    def log2_doses(self) -> np.ndarray:
+        """`doses` in doublings above the reference dose, shape (doses,)."""
+        return np.array([log2_dose(dose, self.priors.dose.reference) for dose in self.doses])
+
+    @cached_property
+    def systems(self) -> tuple[System, ...]:
+        """The systems that this study's facts allow to be modelled, in order."""
+        return tuple(s for s in get_args(System) if all(f in self.facts.index for f in self.reads(s)))
+
+    def reads(self, system: System) -> list[str]:
+        """The ids of the facts that the model of `system` reads."""
+        names: list[str] = []
+        for pattern in READS[system]:
+            names += [pattern.replace("*", f"{dose:g}") for dose in self.doses] if "*" in pattern else [pattern]
+        return names
+
+    def count(self, fact: str) -> tuple[int, int]:
+        """A published count and its denominator."""
+        row = self.facts.loc[fact]
+        return int(row["count"]), int(row["n"])
+
+    def counts(self, endpoint: str) -> tuple[np.ndarray, np.ndarray]:
+        """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,)."""
+        pairs = [self.count(f"{endpoint}.{dose:g}") for dose in self.doses]
+        return np.array([c for c, _ in pairs]), np.array([n for _, n in pairs])
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the study's two files."""
+        digest = hashlib.sha256()
+        for name in ("facts.csv", "priors.toml"):
+            digest.update((self.folder / name).read_bytes())
+        return digest.hexdigest()
+
+    def _sizes(self) -> pd.Series:
+        by_dose = self.facts[(self.facts.index.str.fullmatch(r"infused\.[\d.]+")) & (self.facts["dose"] != "all")]
+        return by_dose["count"]
+
+
+def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
+    """Read and check a study: a name, or a folder that holds facts.csv and priors.toml.
+
+    Raises `InputError` with file, line or key, and the reason.
+    """
+    folder = places.study_folder(study)
+    facts = facts_file.read(folder / "facts.csv")
+    priors = priors_file.read(folder / "priors.toml")
+    evidence = Evidence(study=folder.name, folder=folder, facts=facts, priors=priors)
+    where = folder / "facts.csv"
+    if not evidence.doses:
+        raise InputError(f"{where}: no fact 'infused.<dose>' says how many were infused at each dose")
+    _check_sums(evidence)
+    for system in ("disposition", "response"):
+        if system not in evidence.systems:
+            absent = next(f for f in evidence.reads(system) if f not in facts.index)
+            raise InputError(f"{where}: fact '{absent}' is missing; the model of {system} cannot do without it")
+    _check_models_facts(evidence)
+    _check_priors(evidence)
+    return evidence
+
+
+def _check_sums(evidence: Evidence) -> None:
+    """Doses add up to the total, and so does every sum listed in priors.toml."""
+    facts, where = evidence.facts, evidence.folder / "facts.csv"
+    sums = {total: (evidence.folder / "priors.toml", parts) for total, parts in evidence.priors.sum.items()}
+    for total in facts.index[facts.index.str.endswith(".all") & facts["count"].notna()]:
+        parts = tuple(f"{total.removesuffix('.all')}.{dose:g}" for dose in evidence.doses)
+        same_kind = all(p in facts.index and facts.at[p, "statistic"] == "count" for p in parts)
+        if same_kind and facts.at[total, "n"] == facts.loc[list(parts), "n"].sum():
+            _check_sum(facts, total, parts, where)
+    for total, (listed_in, parts) in sums.items():
+        if absent := [p for p in (total, *parts) if p not in facts.index]:
+            raise InputError(f"{listed_in}: [sum] '{total}' names '{absent[0]}', which is not in facts.csv")
+        _check_sum(facts, total, parts, where)
+
+
+def _check_sum(facts: pd.DataFrame, total: str, parts: tuple[str, ...], where: Path) -> None:
+    def size(fact: str) -> float:
+        return facts.at[fact, "count"] if facts.at[fact, "count"] >= 0 else facts.at[fact, "value"]
+
+    added = sum(size(part) for part in parts)
+    if added != size(total):
+        terms = " + ".join(f"{part} {size(part):g}" for part in parts)
+        raise InputError(f"{where}: {terms} = {added:g}, but {total} is {size(total):g}")
+
+
+def _check_models_facts(evidence: Evidence) -> None:
+    """What the models read must be counts that do not contradict each other."""
+    where = evidence.folder / "facts.csv"
+    for system in evidence.systems:
+        for fact in evidence.reads(system):
+            if evidence.facts.at[fact, "statistic"] != "count":
+                statistic = evidence.facts.at[fact, "statistic"]
+                raise InputError(f"{where}: {fact} is a {statistic}; the model of {system} reads a count")
+    for part, whole in _NESTED:
+        for dose in evidence.doses:
+            fact, above = f"{part}.{dose:g}", f"{whole}.{dose:g}"
+            if {fact, above} <= set(evidence.facts.index):
+                (count, n), (most, n_above) = evidence.count(fact), evidence.count(above)
+                if count > most or n != n_above:
+                    raise InputError(f"{where}: {fact} ({count} of {n}) does not fit {above} ({most} of {n_above})")
+    shallow = sum(evidence.counts("orr")[0]) - sum(evidence.counts("cr")[0])
+    if (vgpr := evidence.count("vgpr.all")[0]) > shallow:
+        raise InputError(f"{where}: vgpr.all is {vgpr}, but only {shallow} patients had a response short of CR")
+    for system in ("crs", "neurotoxicity"):
+        if system in evidence.systems:
+            graded = sum(evidence.count(f"{system}.grade{grade}.all")[0] for grade in (3, 4, 5))
+            severe = int(sum(evidence.counts(f"{system}3")[0]))
+            if graded != severe:
+                raise InputError(f"{where}: {system} grades 3, 4 and 5 add up to {graded}, {system}3 to {severe}")
+    if "mrd" in evidence.systems:
+        (evaluable, of_cr), (_, of_evaluable) = evidence.count("mrd.evaluable.all"), evidence.count("mrd.negative.all")
+        if of_evaluable != evaluable or of_cr != sum(evidence.counts("cr")[0]):
+            raise InputError(f"{where}: the denominators of mrd.evaluable.all and mrd.negative.all do not follow on")
+
+
+def _check_priors(evidence: Evidence) -> None:
+    where = evidence.folder / "priors.toml"
+    for step in (step for system in evidence.systems for step in STEPS_OF[system]):
+        if step.name.lower() not in evidence.priors.intercept:
+            raise InputError(f"{where}: [intercept.{step.name.lower()}] is missing, and the facts need it")
+    named = correlation_names()
+    for name in evidence.priors.correlation:
+        if name not in named:
+            raise InputError(f"{where}: [correlation] has no '{name}' (allowed: {', '.join(named)})")
+    correlation_matrix({name: c.value for name, c in evidence.priors.correlation.items()}, str(where))
+
+
+def correlation_names() -> list[str]:
+    """Names of the pairs of latents: ``response~crs`` and so on."""
+    return [f"{a}~{b}" for i, a in enumerate(LATENTS) for b in LATENTS[i + 1 :]]
+
+
+def correlation_matrix(named: dict[str, float], where: str) -> np.ndarray:
+    """The correlation matrix of `LATENTS` (float64, symmetric); a pair that is not named is 0.
+
+    Raises `InputError` where the named values do not make a positive definite matrix.
+    """
+    matrix = np.eye(len(LATENTS))
+    for name, value in named.items():
+        i, j = (LATENTS.index(latent) for latent in name.split("~"))
+        matrix[i, j] = matrix[j, i] = value
+    if np.linalg.eigvalsh(matrix).min() < 1e-6:
+        raise InputError(f"{where}: [correlation] these values together are no correlation matrix: {named}")
+    return matrix

@@ -1,0 +1,6 @@
+"""Evidence -> Posterior: the only room that imports PyMC.
+
+One clinical process a file; each says which published counts inform which of its steps. `ladder` makes one
+joint `pm.Model` of them, and everything that may change without a new compilation enters as `pm.Data`.
+`fit` samples, diagnoses, refuses and caches.
+"""

@@ -1,0 +1,168 @@
+"""The draws: found in the cache or fitted; on disk as netCDF in ArviZ's layout, in memory as named arrays.
+
+A cached posterior is a folder with ``posterior.nc`` and, written after it, ``posterior.nc.sha256``. netCDF
+opens silently with damaged data, so a file whose hash is absent or differs counts as not there.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from vtrial import places
+from vtrial.curves import Step
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+
+ENGINE = "h5netcdf"
+FILE = "posterior.nc"
+
+
+class FitError(RuntimeError):
+    """A fit that did not converge and is refused; the message says what was seen and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a fit is sampled. The seed is part of the settings, so a fit can be repeated."""
+
+    draws: int = 2000
+    tune: int = 1000
+    chains: int = 4
+    seed: int = 2021
+    target_accept: float = 0.9
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A fitted study.
+
+    study: its name. tree: ArviZ's layout, groups `posterior` and `prior` (variables `intercept` and `slope`,
+    logits), `sample_stats`, `constant_data` and `diagnostics` (a row a parameter). key: hash of everything
+    the fit depends on. sha256: of the file.
+    """
+
+    study: str
+    tree: xr.DataTree
+    key: str
+    sha256: str
+
+    @cached_property
+    def intercept(self) -> np.ndarray:
+        """Logit of each step at the reference dose, float64 (draws, steps); NaN where the study says nothing."""
+        return self._by_step("intercept", "step", np.nan)
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """Change of each logit for a doubling of the dose, float64 (draws, steps); 0 where there is none."""
+        return self._by_step("slope", "dosed_step", 0.0)
+
+    @property
+    def draws(self) -> int:
+        """Number of draws, all chains together."""
+        return self.intercept.shape[0]
+
+    @property
+    def ess(self) -> float:
+        """The smallest effective sample size of a parameter's mean; the draws' own error is SD / sqrt(ess)."""
+        return float(self.tree["diagnostics"]["ess_mean"].min())
+
+    @property
+    def discount(self) -> float:
+        """The power prior's weight of the evidence, 0 to 1."""
+        return float(self.tree.attrs["discount"])
+
+    def _by_step(self, variable: str, dim: str, absent: float) -> np.ndarray:
+        drawn = self.tree["posterior"][variable].transpose("chain", "draw", dim)
+        values = np.full((drawn.sizes["chain"] * drawn.sizes["draw"], len(Step)), absent)
+        for label in drawn[dim].values:
+            values[:, Step[str(label).upper()]] = drawn.sel({dim: label}).values.reshape(-1)
+        return values
+
+
+def posterior_of(
+    evidence: Evidence, *, discount: float = 1.0, settings: Settings | None = None, progress: bool = False
+) -> Posterior:
+    """The posterior of a study: from the cache where it lies there whole and fits, else sampled and cached.
+
+    PyMC is imported only in the second case. Raises `FitError` where the fit does not converge (nothing is
+    cached then), `InputError` where `discount` is not in 0..1 or the cache cannot be written.
+    """
+    if not 0.0 <= discount <= 1.0:
+        raise InputError(f"discount is {discount}; a number from 0 (forget the evidence) to 1 (take it whole)")
+    settings = settings or Settings()
+    key = key_of(evidence, discount, settings)
+    folder = places.cache_folder() / "posteriors" / f"{evidence.study}-{key[:16]}"
+    found = load(folder)
+    if found is not None and found.key == key:
+        return found
+    from vtrial.models.fit import sample
+
+    tree = sample(evidence, discount=discount, settings=settings, progress=progress)
+    tree.attrs.update(study=evidence.study, key=key, discount=float(discount), settings=json.dumps(asdict(settings)))
+    try:
+        save(tree, folder)
+    except OSError as problem:
+        raise InputError(f"the posterior cannot be kept in {folder}: {problem}; set VTRIAL_CACHE") from None
+    found = load(folder)
+    if found is None:
+        raise FitError(f"the posterior was written to {folder}, but does not read back whole")
+    return found
+
+
+def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
+    """Hash of everything a fit depends on: facts, priors, the models' code, versions and settings."""
+    package = Path(__file__).resolve().parent
+    code = hashlib.sha256()
+    for source in sorted([*(package / "models").glob("*.py"), package / "curves.py"]):
+        code.update(source.read_bytes())
+    depends_on = {
+        "evidence": evidence.sha256,
+        "code": code.hexdigest(),
+        "versions": {name: version(name) for name in ("pymc", "nutpie")},
+        "settings": asdict(settings),
+        "discount": float(discount),
+    }
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+
+def save(tree: xr.DataTree, folder: Path) -> None:
+    """Write `tree` whole or not at all; the hash is written last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".writing-", suffix=".nc")
+    os.close(handle)
+    try:
+        tree.to_netcdf(temporary, engine=ENGINE)
+        sha256 = hashlib.sha256(Path(temporary).read_bytes()).hexdigest()
+        _mark(folder).unlink(missing_ok=True)
+        os.replace(temporary, folder / FILE)
+        marked = Path(f"{temporary}.sha256")
+        marked.write_text(f"{sha256}  {FILE}\n", encoding="ascii")
+        os.replace(marked, _mark(folder))
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+        Path(f"{temporary}.sha256").unlink(missing_ok=True)
+
+
+def load(folder: Path) -> Posterior | None:
+    """The posterior that lies in `folder`, or None where it is absent, unfinished or damaged."""
+    try:
+        expected = _mark(folder).read_text(encoding="ascii").split()[0]
+        data = (folder / FILE).read_bytes()
+    except (OSError, IndexError, UnicodeDecodeError):
+        return None
+    if hashlib.sha256(data).hexdigest() != expected:
+        return None
+    tree = xr.load_datatree(folder / FILE, engine=ENGINE)
+    return Posterior(study=str(tree.attrs["study"]), tree=tree, key=str(tree.attrs["key"]), sha256=expected)
+
+
+def _mark(folder: Path) -> Path:
+    return folder / f"{FILE}.sha256"
