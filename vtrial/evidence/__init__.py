@@ -181,7 +181,10 @@ def _check_models_facts(evidence: Evidence) -> None:
             if graded != severe:
                 raise InputError(f"{where}: {system} grades 3, 4 and 5 add up to {graded}, {system}3 to {severe}")
     if "mrd" in evidence.systems:
-        (evaluable, of_cr), (_, of_evaluable) = evidence.count("mrd.evaluable.all"), evidence.count("mrd.negative.all")
+        (evaluable, of_cr), (_, of_evaluable) = (
+            evidence.count("mrd.evaluable.all"),
+            evidence.count("mrd.negative.all"),
+        )
         if of_evaluable != evaluable or of_cr != sum(evidence.counts("cr")[0]):
             raise InputError(f"{where}: the denominators of mrd.evaluable.all and mrd.negative.all do not follow on")
 

@@ -7,7 +7,9 @@ Every term is multiplied by `weight`, the power prior's discount (Ibrahim & Chen
 import pytensor.tensor as pt
 
 
-def counts(count: pt.TensorVariable, n: pt.TensorVariable, logit: pt.TensorVariable, weight: pt.TensorVariable) -> pt.TensorVariable:
+def counts(
+    count: pt.TensorVariable, n: pt.TensorVariable, logit: pt.TensorVariable, weight: pt.TensorVariable
+) -> pt.TensorVariable:
     """Log likelihood of `count` of `n` with the event whose probability has this `logit`, summed over cells.
 
     Binomial without its constant, on the logit scale, so that zero cells and certain events stay finite and

@@ -1,0 +1,64 @@
+"""world + dose + key -> patients: what is true of them, whether or not anybody will see it. Pure JAX.
+
+A patient's latent draws depend on the seed, the trial's number and the patient's number only: each process
+draws `(patients,)` numbers from a key of its own, so two designs meet the same people, the first 60 of 140
+are the 60 of a smaller trial, and leaving an endpoint out changes no other.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+class Process(IntEnum):
+    """What is drawn for a patient or a trial, each from its own key. Append only: a number is a stream."""
+
+    INFUSED = 0
+    DOSE = 1
+    RESPONSE = 2
+    CRS = 3
+    NEUROTOXICITY = 4
+    MRD_EVALUABLE = 5
+    MRD_NEGATIVE = 6
+    BETWEEN_TRIAL = 7
+
+
+# The processes whose latent normals are correlated within a patient, in the order of the correlation matrix.
+LATENT = (Process.RESPONSE, Process.CRS, Process.NEUROTOXICITY)
+
+
+def uniforms(key: Any, process: Process, patients: int) -> Any:
+    """Uniform numbers in (0, 1), float32 (patients,), prefix-stable in `patients`; never 0 and never 1."""
+    drawn = jax.random.uniform(jax.random.fold_in(key, process), (patients,), dtype=jnp.float32)
+    return drawn + jnp.float32(2.0**-24)
+
+
+def level(key: Any, process: Process, at_least: tuple[Any, ...], dose: Any, factor: Any) -> Any:
+    """The level of an ordered outcome that each patient reaches, int32 (patients,).
+
+    at_least: P(reaching level 1, 2, ...) at each dose, descending, arrays (doses,). dose: index (patients,).
+    factor: Cholesky factor of the correlation matrix of the latent normals (Gaussian copula); this process's
+    row mixes the normals of the processes before it with its own. Low latents reach high levels.
+
+    Sums are written out: a matrix product's last bit depends on the batch.
+    """
+    row = LATENT.index(process)
+    if row == 0:
+        reach, thresholds = uniforms(key, process, dose.shape[0]), at_least
+    else:
+        terms = (factor[row, column] * _normals(key, LATENT[column], dose.shape[0]) for column in range(row + 1))
+        reach, thresholds = sum(terms), tuple(jax.scipy.special.ndtri(p) for p in at_least)
+    return sum(((reach < at_doses(t, dose)).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose))
+
+
+def _normals(key: Any, process: Process, patients: int) -> Any:
+    return jax.scipy.special.ndtri(uniforms(key, process, patients))
+
+
+def at_doses(table: Any, dose: Any) -> Any:
+    """Each patient's value from a table by dose (doses,)."""
+    if table.shape[0] == 1:
+        return table[0]
+    return jnp.take(table, dose, axis=0, mode="clip")

@@ -1,0 +1,47 @@
+"""Who is enrolled, who is infused, and at which dose. Pure JAX."""
+
+from typing import Any, Literal
+
+import jax.numpy as jnp
+
+from vtrial.cohort import Process, uniforms
+
+Allocation = Literal["random", "sequential", "fixed"]
+Target = Literal["enrolled", "infused"]
+
+
+def enrol(
+    key: Any, capacity: int, target: Target, allocation: Allocation, size: Any, p_infused: Any, fills: Any
+) -> tuple[Any, Any, Any]:
+    """Masks `enrolled` and `infused`, and the index of each patient's dose; arrays (capacity,).
+
+    target "enrolled": the first `size` patients are enrolled. "infused": patients are enrolled until `size`
+    have been infused; where `capacity` does not hold that many, fewer are infused, and the caller must look.
+
+    allocation "random": `fills` (doses,) are cumulative shares, each patient draws a dose. "sequential": `fills` are
+    cumulative counts, filled in order of arrival among those who count towards `size`. "fixed": cumulative
+    counts of infused patients, exact: exactly `fills[-1]` are infused, those enrolled who draw the lowest numbers.
+    """
+    number = jnp.arange(capacity, dtype=jnp.int32)
+    u = uniforms(key, Process.INFUSED, capacity)
+    if target == "enrolled":
+        enrolled = number < size
+        if allocation == "fixed":
+            # The patients with the fills[-1] lowest draws are infused; order by draw, then by number.
+            place = jnp.argsort(jnp.argsort(jnp.where(enrolled, u, 2.0), stable=True), stable=True)
+            infused = enrolled & (place < fills[-1])
+        else:
+            infused = enrolled & (u < p_infused)
+    else:
+        fit = u < p_infused
+        infused_before = jnp.cumsum(fit, dtype=jnp.int32) - fit
+        enrolled = infused_before < size
+        infused = fit & enrolled
+    if allocation == "random":
+        position = uniforms(key, Process.DOSE, capacity) if fills.shape[0] > 1 else jnp.zeros(capacity, jnp.float32)
+    elif allocation == "sequential" and target == "enrolled":
+        position = number
+    else:
+        position = jnp.cumsum(infused, dtype=jnp.int32) - infused
+    dose = sum(((position >= fills[k]).astype(jnp.int32) for k in range(fills.shape[0] - 1)), jnp.zeros_like(number))
+    return enrolled, infused, dose

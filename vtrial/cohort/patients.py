@@ -1,0 +1,62 @@
+"""The patients of one trial. Pure JAX."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from vtrial.cohort import response, toxicity
+from vtrial.cohort.disposition import Allocation, Target, enrol
+from vtrial.curves import Step, System
+from vtrial.world import World
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Cohort:
+    """What is true of every patient, arrays (patients,); a system that was not asked for is None.
+
+    enrolled, infused: masks. dose: index of the dose. response: best response if infused, index. mrd_evaluable,
+    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index.
+    """
+
+    enrolled: Any
+    infused: Any
+    dose: Any
+    response: Any
+    mrd_evaluable: Any
+    mrd_negative: Any
+    crs: Any
+    neurotoxicity: Any
+
+
+def draw(
+    key: Any,
+    world: World,
+    *,
+    capacity: int,
+    target: Target,
+    allocation: Allocation,
+    systems: frozenset[System],
+    size: Any,
+    log2_doses: Any,
+    fills: Any,
+    factor: Any,
+) -> Cohort:
+    """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`."""
+    steps = world.probabilities(log2_doses)
+    # Attrition does not depend on dose: any column of the table is the same.
+    enrolled, infused, dose = enrol(key, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
+    evaluable, negative = response.mrd(key, dose, steps) if "mrd" in systems else (None, None)
+    return Cohort(
+        enrolled=enrolled,
+        infused=infused,
+        dose=dose,
+        response=response.best_response(key, dose, steps, factor) if "response" in systems else None,
+        mrd_evaluable=evaluable,
+        mrd_negative=negative,
+        crs=toxicity.worst_grade(key, dose, steps, factor, "crs") if "crs" in systems else None,
+        neurotoxicity=toxicity.worst_grade(key, dose, steps, factor, "neurotoxicity")
+        if "neurotoxicity" in systems
+        else None,
+    )

@@ -1,0 +1,81 @@
+"""One-sample tests of a rate against a null, as tables of critical counts by number of patients."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from vtrial.decisions import Alternative
+
+Method = Literal["normal", "exact", "posterior"]
+
+
+def critical_counts(
+    n: ArrayLike,
+    *,
+    null: float,
+    method: Method,
+    alternative: Alternative = "greater",
+    alpha: float | None = None,
+    prior: tuple[float, float] = (1.0, 1.0),
+    probability: float | None = None,
+) -> NDArray[np.int64]:
+    """The count at which each n rejects `rate <= null` ("greater"), or `rate >= null` ("less").
+
+    n: whole numbers from 0. Returns, in the shape of n, the smallest rejecting count ("greater"; n + 1 where
+    none rejects), or the largest ("less"; -1 where none rejects). n = 0 never rejects.
+
+    method "normal": z = (x/n - p0) / sqrt(p0 (1 - p0) / n) without continuity correction, reject where the one-sided
+    p is at most `alpha`. "exact": reject where P(X at least as extreme | n, p0) is at most `alpha`.
+    "posterior": reject where P(rate on the alternative's side of the null | x) under a Beta(`prior`) is at least
+    `probability`.
+    """
+    size = np.asarray(n, dtype=np.int64)
+    if alternative == "less":
+        # x patients with the endpoint out of n are n - x without it, tested against 1 - null.
+        without = critical_counts(
+            size, null=1.0 - null, method=method, alpha=alpha, prior=prior[::-1], probability=probability
+        )
+        return size - without
+
+    def rejects(x: NDArray[np.int64]) -> NDArray[np.bool_]:
+        positive = np.maximum(size, 1)
+        if method == "posterior":
+            assert probability is not None
+            return special.betaincc(prior[0] + x, prior[1] + size - x, null) >= probability
+        assert alpha is not None
+        if method == "normal":
+            z = (x / positive - null) / np.sqrt(null * (1.0 - null) / positive)
+            return special.ndtr(-z) <= alpha
+        return _at_least(x, size, null) <= alpha
+
+    return np.where(size > 0, _smallest(rejects, size), size + 1)
+
+
+def size_and_power(critical: ArrayLike, n: ArrayLike, rate: ArrayLike, alternative: Alternative = "greater") -> NDArray:
+    """P(the count reaches its critical value) when each of n patients has the endpoint with `rate`; exact."""
+    c, size = np.asarray(critical), np.asarray(n)
+    if alternative == "less":
+        return _at_least(size - c, size, 1.0 - np.asarray(rate))
+    return _at_least(c, size, np.asarray(rate))
+
+
+def _at_least(x: NDArray[np.int64], n: NDArray[np.int64], rate: ArrayLike) -> NDArray[np.float64]:
+    """P(X >= x), X binomial, by the incomplete beta function; x may be 0 (1) or above n (0)."""
+    inside = (x > 0) & (x <= n)
+    a, b = np.where(inside, x, 1), np.where(inside, n - x + 1, 1)
+    return np.where(inside, special.betainc(a, b, rate), np.where(x <= 0, 1.0, 0.0))
+
+
+def _smallest(rejects: Callable[[NDArray[np.int64]], NDArray[np.bool_]], n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The smallest x in 0..n that rejects, n + 1 where none does; `rejects` is monotone in x. By bisection."""
+    low, high = np.full_like(n, -1), n + 1  # low does not reject, high does (by convention)
+    while np.any(high - low > 1):
+        middle = (low + high) // 2
+        open_ = high - low > 1
+        yes = rejects(np.clip(middle, 0, n)) & open_
+        high = np.where(yes, middle, high)
+        low = np.where(open_ & ~yes, middle, low)
+    return high

@@ -1,0 +1,144 @@
+"""Many trials: keys, vmap, chunks, workers. The only jit, and the only place that knows "thousands".
+
+One chunk of constant size is compiled; a loop runs it from trial 0 on, the last chunk is run full and cut.
+So the number of trials never recompiles, memory stays flat, Ctrl-C answers at once, and neither chunk size
+nor workers change a result.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vtrial import trial, world
+from vtrial.cohort import patients
+from vtrial.trial import Numbers, Outcome, Plan
+from vtrial.world import World
+
+CHUNK = 500
+
+# Programs traced so far: only structure compiles, which a test counts.
+traced = 0
+
+
+def key_of(seed: Any, number: Any) -> Any:
+    """The key of a trial: the seed's, folded with the trial's number. The implementation is named, not a default."""
+    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), number)
+
+
+@partial(jax.jit, static_argnames=("plan", "chunk"))
+def _chunk(seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan, chunk: int) -> Outcome:
+    global traced
+    traced += 1
+
+    def one(number: Any) -> Outcome:
+        return trial.run(key_of(seed, number), world.pick(worlds, number), numbers, plan)
+
+    return jax.vmap(one)(start + jnp.arange(chunk, dtype=jnp.uint32))
+
+
+@partial(jax.jit, static_argnames=("plan",))
+def _patients(seed: Any, number: Any, worlds: World, numbers: Numbers, *, plan: Plan) -> patients.Cohort:
+    return trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
+
+
+@partial(jax.jit, static_argnames=("count",))
+def _worlds(seed: Any, worlds: World, numbers: Numbers, *, count: int) -> World:
+    def one(number: Any) -> World:
+        return trial.world_of(key_of(seed, number), world.pick(worlds, number), numbers)
+
+    return jax.vmap(one)(jnp.arange(count, dtype=jnp.uint32))
+
+
+def simulate(
+    plan: Plan,
+    numbers: Numbers,
+    worlds: World,
+    *,
+    seed: int,
+    trials: int,
+    start: int = 0,
+    chunk: int = CHUNK,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Outcomes of trials `start` to `start + trials - 1`, NumPy arrays (trials,).
+
+    worlds: float (worlds, steps); trial t lives in world t mod D. seed: 0 to 2**32 - 1. progress: called with
+    the number of trials that each finished chunk adds.
+    """
+    workers = workers or os.cpu_count() or 1
+    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
+
+    def run(first: int) -> Outcome:
+        # The setting belongs to the thread: 64-bit mode elsewhere in the process changes no draw here.
+        with jax.enable_x64(False):
+            done = _chunk(seed_, jnp.asarray(first, jnp.uint32), worlds_, numbers_, plan=plan, chunk=chunk)
+            return jax.tree.map(np.asarray, done)
+
+    firsts = range(start, start + trials, chunk)
+    gathered: Outcome | None = None
+    pending: deque[tuple[int, Future[Outcome]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for first in firsts:
+                pending.append((first, pool.submit(run, first)))
+                if len(pending) > 2 * workers or first == firsts[-1]:
+                    while len(pending) > (0 if first == firsts[-1] else workers):
+                        begin, future = pending.popleft()
+                        gathered = _put(gathered, future.result(), begin - start, trials)
+                        if progress is not None:
+                            progress(min(chunk, start + trials - begin))
+        except BaseException:
+            for _, future in pending:
+                future.cancel()
+            raise
+    assert gathered is not None, "trials must be positive"
+    return gathered
+
+
+def _put(gathered: Outcome | None, done: Outcome, begin: int, trials: int) -> Outcome:
+    """Copy a chunk's outcomes to their place; the last chunk is cut."""
+    if gathered is None:
+        gathered = jax.tree.map(lambda a: np.empty((trials, *a.shape[1:]), a.dtype), done)
+    size = min(done.enrolled.shape[0], trials - begin)
+
+    def copy(into: np.ndarray, source: np.ndarray) -> None:
+        into[begin : begin + size] = source[:size]
+
+    jax.tree.map(copy, gathered, done)
+    return gathered
+
+
+def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int) -> patients.Cohort:
+    """The patients of one trial, NumPy arrays (capacity,)."""
+    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
+    with jax.enable_x64(False):
+        drawn = _patients(seed_, jnp.asarray(trial, jnp.uint32), worlds_, numbers_, plan=plan)
+        return jax.tree.map(np.asarray, drawn)
+
+
+def worlds_of_trials(worlds: World, numbers: Numbers, *, seed: int, trials: int) -> World:
+    """The worlds in which trials 0 to trials - 1 live, shift included, float64 (trials, steps).
+
+    The same float32 numbers that the simulation uses, so that exact answers speak of the same worlds.
+    """
+    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
+    with jax.enable_x64(False):
+        lived = _worlds(seed_, worlds_, numbers_, count=trials)
+        return jax.tree.map(lambda a: np.asarray(a, np.float64), lived)
+
+
+def _on_device(seed: int, worlds: World, numbers: Numbers) -> tuple[Any, World, Numbers]:
+    with jax.enable_x64(False):
+        return (
+            jnp.asarray(seed, jnp.uint32),
+            jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), worlds),
+            jax.tree.map(jnp.asarray, numbers),
+        )

@@ -1,0 +1,279 @@
+"""worlds + bounds -> the probability that tests reject, without simulating. On the host, float64.
+
+Given a world, the number with an endpoint is binomial where every patient has the same chance (one dose, or
+each patient's dose drawn at random), and a sum of binomials where the numbers at each dose are fixed. A chain
+of tests on nested endpoints (CR after ORR) needs their joint distribution, and gets it.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from vtrial.curves import Step, at_least
+from vtrial.decisions import TestPlan
+from vtrial.estimate.proportions import Endpoint, level_of
+from vtrial.protocol import Protocol
+from vtrial.world import World
+
+Array = NDArray[np.float64]
+
+_BLOCK = 256
+_TAIL = 1e-13  # probability of infused numbers that may be left out
+
+
+def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
+    """P(the test rejects) in each world, float64 (worlds,), by test; "familywise" where all tests form a chain.
+
+    worlds: (worlds, steps), float64. A test is absent where no exact path exists: endpoints of a chain that are not nested
+    within best response, sequential allocation with attrition, an enrolled population of random size, or MRD.
+    "familywise": P(a test rejects whose null is true).
+    """
+    chains = {test.name: _chain(test, protocol.plan.tests) for test in protocol.plan.tests}
+
+    def block(first: int) -> dict[str, Array]:
+        some = World(worlds.intercept[first : first + _BLOCK], worlds.slope[first : first + _BLOCK])
+        with np.errstate(over="ignore"):
+            steps = some.probabilities(protocol.log2_doses, np)
+        answers = {name: _reject(protocol, chain, steps) for name, chain in chains.items()}
+        return {name: answer for name, answer in answers.items() if answer is not None}
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = list(pool.map(block, range(0, worlds.size, _BLOCK)))
+    exact = {name: np.concatenate([answers[name] for answers in blocks]) for name in blocks[0]}
+    longest = max(chains.values(), key=len, default=())
+    if exact and len(longest) == len(protocol.plan.tests) and all(test.name in exact for test in longest):
+        exact["familywise"] = _familywise(protocol, longest, worlds, exact)
+    return exact
+
+
+def true_rates(protocol: Protocol, endpoint: Endpoint, worlds: World) -> Array:
+    """The true rate of an endpoint among the infused at the arm's mix of doses, float64 (worlds,)."""
+    with np.errstate(over="ignore"):
+        steps = worlds.probabilities(protocol.log2_doses, np)
+    share = np.array(protocol.shares) / sum(protocol.shares)
+    system, level = level_of(endpoint)
+    if system == "mrd":
+        rate = at_least(steps, "response")[2] * steps[Step.MRD_EVALUABLE] * steps[Step.MRD_NEGATIVE]
+    else:
+        rate = at_least(steps, system)[level - 1]  # type: ignore[arg-type]
+    return rate @ share
+
+
+def null_is_true(protocol: Protocol, test: TestPlan, worlds: World) -> NDArray[np.bool_]:
+    """Whether a test's null holds in each world, bool (worlds,); a rate that equals the null makes it true."""
+    null = next(t.null for t in protocol.tests if t.name == test.name)
+    rate = true_rates(protocol, test.endpoint, worlds)
+    if test.population == "enrolled":
+        with np.errstate(over="ignore"):
+            rate = rate * worlds.probabilities(protocol.log2_doses, np)[Step.INFUSED][:, 0]
+    slack = 1e-6  # worlds are float32 in the simulation
+    return rate <= null + slack if test.alternative == "greater" else rate >= null - slack
+
+
+def _chain(test: TestPlan, tests: tuple[TestPlan, ...]) -> tuple[TestPlan, ...]:
+    """The test and those it waits for, first to last."""
+    by_name = {t.name: t for t in tests}
+    chain = [test]
+    while chain[0].after:
+        chain.insert(0, by_name[chain[0].after])
+    return tuple(chain)
+
+
+def _familywise(protocol: Protocol, chain: tuple[TestPlan, ...], worlds: World, exact: dict[str, Array]) -> Array:
+    """In a chain rejections are nested: some true null is rejected exactly when the first of them is."""
+    error = np.zeros(worlds.size)
+    found = np.zeros(worlds.size, bool)
+    for test in chain:
+        first = null_is_true(protocol, test, worlds) & ~found
+        error[first] = exact[test.name][first]
+        found |= first
+    return error
+
+
+def _reject(protocol: Protocol, chain: tuple[TestPlan, ...], steps: dict[Step, Array]) -> Array | None:
+    """P(every test of the chain rejects) in each world, or None where there is no exact path."""
+    endpoints = sorted({test.endpoint for test in chain}, key=lambda e: level_of(e)[1])
+    systems = {level_of(endpoint)[0] for endpoint in endpoints}
+    if len(endpoints) > 2 or len(systems) > 1 or "mrd" in systems:
+        return None
+    (system,) = systems
+    levels = at_least(steps, system)  # type: ignore[arg-type]
+    outer = levels[level_of(endpoints[0])[1] - 1]
+    inner = levels[level_of(endpoints[-1])[1] - 1]
+    fixed = _fixed_numbers(protocol, steps)
+    if fixed is None and protocol.plan.allocation == "sequential" and len(protocol.doses) > 1:
+        return None
+    counts_enrolled = any(test.population == "enrolled" for test in chain)
+    if counts_enrolled and protocol.plan.target == "infused" and not np.all(steps[Step.INFUSED] == 1.0):
+        return None
+    if fixed is not None:
+        n = int(sum(fixed))
+        r_low, r_high = _passing(protocol, chain, endpoints[0], n)
+        c_low, c_high = _passing(protocol, chain, endpoints[-1], n)
+        return _sum_of_trinomials(outer, inner, fixed, (r_low, r_high), (c_low, c_high))
+    share = np.array(protocol.shares) / sum(protocol.shares)
+    nested = _Nested(outer @ share, inner @ share, protocol.size)
+    answer = np.zeros(outer.shape[0])
+    for n, weight in _infused_numbers(protocol, steps):
+        r = _passing(protocol, chain, endpoints[0], n)
+        c = _passing(protocol, chain, endpoints[-1], n)
+        answer += weight * nested.between(n, r, c)
+    return answer
+
+
+def _fixed_numbers(protocol: Protocol, steps: dict[Step, Array]) -> tuple[int, ...] | None:
+    """Infused at each dose, where the design fixes them."""
+    plan = protocol.plan
+    if plan.allocation == "fixed" or (plan.allocation == "sequential" and plan.target == "infused"):
+        return tuple(np.diff(protocol.numbers.fills, prepend=0))
+    if plan.allocation == "sequential" and np.all(steps[Step.INFUSED] == 1.0):
+        return tuple(np.diff(protocol.numbers.fills, prepend=0))
+    return (protocol.size,) if len(protocol.doses) == 1 and plan.target == "infused" else None
+
+
+def _infused_numbers(protocol: Protocol, steps: dict[Step, Array]) -> Iterator[tuple[int, Array | float]]:
+    """The numbers of infused patients that can happen, with their probability in each world."""
+    size = protocol.size
+    if protocol.plan.target == "infused":
+        yield size, 1.0
+        return
+    numbers = np.arange(size + 1)
+    weights = np.exp(_log_binomial(numbers, size, steps[Step.INFUSED][:, :1]))
+    for n in numbers:
+        if weights[:, n].max() > _TAIL:
+            yield int(n), weights[:, n]
+
+
+def _passing(protocol: Protocol, chain: tuple[TestPlan, ...], endpoint: Endpoint, infused: int) -> tuple[int, int]:
+    """The lowest and highest count of an endpoint with which all of the chain's tests of it reject."""
+    low, high = 0, infused
+    for test in chain:
+        if test.endpoint == endpoint:
+            n = infused if test.population == "infused" or protocol.plan.target == "infused" else protocol.size
+            bound = int(protocol.numbers.bounds[test.name][n])
+            low, high = (max(low, bound), high) if test.alternative == "greater" else (low, min(high, bound))
+    return low, high
+
+
+class _Nested:
+    """R ~ Bin(n, p_outer), of whom C have the inner endpoint too, in each of many worlds."""
+
+    def __init__(self, p_outer: Array, p_inner: Array, most: int) -> None:
+        self.p = p_outer[:, None]
+        self.q = np.divide(p_inner, p_outer, out=np.zeros_like(p_inner), where=p_outer > 0)[:, None]
+        self.most = most
+        self._tails: dict[int, Array] = {}
+
+    def between(self, n: int, r: tuple[int, int], c: tuple[int, int]) -> Array:
+        """P(r low <= R <= r high, c low <= C <= c high), float64 (worlds,)."""
+        responders = np.arange(max(r[0], 0), min(r[1], n) + 1)
+        if responders.size == 0 or c[0] > c[1]:
+            return np.zeros(len(self.p))
+        weight = np.exp(_log_binomial(responders, n, self.p))
+        passing = self._tail(c[0])[:, responders]
+        if c[1] < n:
+            passing = passing - self._tail(c[1] + 1)[:, responders]
+        return np.sum(weight * passing, axis=1)
+
+    def _tail(self, c: int) -> Array:
+        """P(Bin(r, q) >= c) for r = 0 .. most, (worlds, most + 1): one more patient adds q P(Bin(r, q) = c - 1)."""
+        if c not in self._tails:
+            if c <= 0:
+                self._tails[c] = np.ones((len(self.q), self.most + 1))
+            else:
+                added = self.q * np.exp(_log_binomial(c - 1, np.arange(self.most), self.q))
+                self._tails[c] = np.pad(np.cumsum(added, axis=1), ((0, 0), (1, 0)))
+        return self._tails[c]
+
+
+def _log_binomial(k: NDArray[np.int64] | int, n: NDArray[np.int64] | int, p: Array) -> Array:
+    """log P(Bin(n, p) = k), -inf outside 0..n; p (worlds, 1) against k and n broadcast (numbers,)."""
+    k, n = np.broadcast_arrays(k, n)
+    inside = (k >= 0) & (k <= n)
+    k, left = np.where(inside, k, 0), np.where(inside, n - k, 0)
+    ways = np.where(inside, gammaln(k + left + 1.0) - gammaln(k + 1.0) - gammaln(left + 1.0), -np.inf)
+    log_p, log_rest = _logs(p)
+    return ways + k * log_p + left * log_rest
+
+
+def _logs(p: Array) -> tuple[Array, Array]:
+    """log p and log (1 - p), kept finite: a certain event is wrong by 1e-16."""
+    p = np.clip(p, 1e-300, 1.0 - 2.0**-53)
+    return np.log(p), np.log1p(-p)
+
+
+def _sum_of_trinomials(
+    outer: Array, inner: Array, numbers: tuple[int, ...], r: tuple[int, int], c: tuple[int, int]
+) -> Array:
+    """P(r low <= R <= r high, c low <= C <= c high), R and C summed over doses with fixed `numbers`.
+
+    outer, inner: (worlds, doses). In terms of non-responders A = n - R and of C this is four corners of the joint
+    distribution function, whose tables are small where A or C is.
+    """
+    n = int(sum(numbers))
+    if r[0] > r[1] or c[0] > c[1] or r[0] > n or c[0] > n or r[1] < 0 or c[1] < 0:
+        return np.zeros(outer.shape[0])
+    a_high, a_below = n - max(r[0], 0), n - min(r[1], n) - 1
+    c_high, c_below = min(c[1], n), max(c[0], 0) - 1
+
+    def corner(a: int, b: int) -> Array | float:
+        return _below(outer, inner, numbers, a, b) if a >= 0 and b >= 0 else 0.0
+
+    return np.clip(
+        corner(a_high, c_high) - corner(a_below, c_high) - corner(a_high, c_below) + corner(a_below, c_below), 0.0, 1.0
+    )
+
+
+def _below(outer: Array, inner: Array, numbers: tuple[int, ...], a: int, b: int) -> Array:
+    """P(non-responders <= a, C <= b), (worlds,)."""
+    n = int(sum(numbers))
+    if b >= n:  # only non-responders are bounded: a sum of binomials
+        table = np.ones((outer.shape[0], 1, 1))
+        for k, size in enumerate(numbers):
+            one = np.exp(_log_binomial(np.arange(min(size, a) + 1), size, 1.0 - outer[:, k, None]))
+            table = _convolve(table, one[:, :, None], a, 0)
+    elif a >= n:  # only C is bounded
+        table = np.ones((outer.shape[0], 1, 1))
+        for k, size in enumerate(numbers):
+            one = np.exp(_log_binomial(np.arange(min(size, b) + 1), size, inner[:, k, None]))
+            table = _convolve(table, one[:, None, :], 0, b)
+    else:
+        *others, largest = np.argsort(numbers, kind="stable")
+        table = np.ones((outer.shape[0], 1, 1))
+        for k in others:
+            one = _trinomial(min(int(numbers[k]), a), min(int(numbers[k]), b), int(numbers[k]), outer[:, k], inner[:, k])
+            table = _convolve(table, one, a, b)
+        # The largest dose is not convolved: what the others leave of a and b, it must stay below.
+        last = _trinomial(a, b, int(numbers[largest]), outer[:, largest], inner[:, largest])
+        below = np.cumsum(np.cumsum(last, axis=1), axis=2)[:, ::-1, ::-1]
+        return np.sum(table * below[:, : table.shape[1], : table.shape[2]], axis=(1, 2))
+    return table.sum(axis=(1, 2))
+
+
+def _trinomial(a: int, b: int, n: int, outer: Array, inner: Array) -> Array:
+    """P(i without response, j inner, the rest between) for i <= a, j <= b, (worlds, a + 1, b + 1)."""
+    i, j = np.arange(a + 1)[:, None], np.arange(b + 1)[None, :]
+    inside = i + j <= n
+    rest = np.where(inside, n - i - j, 0)
+    ways = np.where(inside, gammaln(n + 1.0) - gammaln(i + 1.0) - gammaln(j + 1.0) - gammaln(rest + 1.0), -np.inf)
+    none, deep, between = (_logs(p)[0][:, None, None] for p in (1.0 - outer, inner, outer - inner))
+    return np.exp(ways + i * none + j * deep + rest * between)
+
+
+def _convolve(table: Array, one: Array, a: int, b: int) -> Array:
+    """Sum of two independent pairs of counts, (worlds, ., .), cut at a and b. Loops over the smaller table."""
+    if table.shape[1] * table.shape[2] > one.shape[1] * one.shape[2]:
+        table, one = one, table
+    rows = min(table.shape[1] + one.shape[1] - 1, a + 1)
+    columns = min(table.shape[2] + one.shape[2] - 1, b + 1)
+    total = np.zeros((table.shape[0], rows, columns))
+    for i in range(table.shape[1]):
+        for j in range(table.shape[2]):
+            height, width = min(one.shape[1], rows - i), min(one.shape[2], columns - j)
+            if height > 0 and width > 0:
+                total[:, i : i + height, j : j + width] += table[:, i, j, None, None] * one[:, :height, :width]
+    return total

@@ -1,0 +1,194 @@
+"""One cell of a scenario, a posterior -> everything that a simulation needs: plan, numbers, worlds.
+
+Here the defaults that depend on the study are filled in, rules become tables of bounds, and what only the
+study can tell (a dose outside those studied, a rate it does not model) is refused.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit, logit
+
+from vtrial import truth
+from vtrial.curves import Step, log2_dose
+from vtrial.decisions import TestPlan
+from vtrial.design.one_sample import critical_counts
+from vtrial.errors import InputError
+from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
+from vtrial.evidence import Evidence, correlation_matrix
+from vtrial.posterior import Posterior
+from vtrial.scenario import Cell, Design, TestSection
+from vtrial.trial import Numbers, Plan
+from vtrial.world import World, permuted
+
+ALPHA = 0.025  # one-sided; the paper gives nulls and order, not alpha
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A cell made ready.
+
+    plan, numbers: what the engine runs. worlds: float64 (worlds, steps), in the order in which trials live in them.
+    doses, shares: of the arm. size: patients enrolled or infused, by `plan.target`. tests: sections in order. ess: effective
+    number of the worlds. design: what the cell says, defaults filled in.
+    """
+
+    plan: Plan
+    numbers: Numbers
+    worlds: World
+    doses: tuple[float, ...]
+    shares: tuple[float, ...]
+    tests: tuple[TestSection, ...]
+    ess: float
+    design: Design
+    evidence: Evidence
+
+    @property
+    def size(self) -> int:
+        """Patients enrolled, or infused, by `plan.target`."""
+        return int(self.numbers.size)
+
+    @cached_property
+    def log2_doses(self) -> np.ndarray:
+        """Doublings of each dose above the reference, float64 (doses,)."""
+        return np.array([log2_dose(dose, self.evidence.priors.dose.reference) for dose in self.doses])
+
+
+def prepare(
+    cell: Cell, evidence: Evidence, posterior: Posterior, *, where: str, capacity: int | None = None
+) -> Protocol:
+    """The protocol of a cell. `capacity`: patients to make room for, at least as many as the cell needs.
+
+    Raises `InputError` for what the study cannot support.
+    """
+    design = cell.design
+    doses, shares = _doses(design, evidence, where)
+    target, size = _size(design, evidence, shares)
+    worlds = _worlds(design, evidence, posterior, where)
+    needed = size if target == "enrolled" else _room(size, worlds, design.world.between_trial_sd)
+    capacity = max(needed, capacity or 0)
+    tests = design.ordered_tests()
+    plan = Plan(
+        capacity=capacity,
+        target=target,
+        allocation=design.arm[0].allocation,
+        endpoints=_endpoints(design, evidence, where),
+        tests=tuple(TestPlan(t.name, t.endpoint, t.population, t.alternative, t.after) for t in tests),
+    )
+    x = np.array([log2_dose(dose, evidence.priors.dose.reference) for dose in doses])
+    numbers = Numbers(
+        size=np.int32(size),
+        log2_doses=x.astype(np.float32),
+        fills=_fills(design.arm[0].allocation, shares, size),
+        factor=np.linalg.cholesky(_correlations(design, evidence, where)).astype(np.float32),
+        between_trial_sd=np.float32(design.world.between_trial_sd),
+        bounds={t.name: bounds(t, capacity).astype(np.int32) for t in tests},
+    )
+    return Protocol(
+        plan=plan,
+        numbers=numbers,
+        worlds=permuted(worlds, design.simulation.seed),
+        doses=doses,
+        shares=shares,
+        tests=tuple(tests),
+        ess=posterior.ess if worlds.size > 1 else math.inf,
+        design=design,
+        evidence=evidence,
+    )
+
+
+def bounds(test: TestSection, capacity: int) -> np.ndarray:
+    """A test's critical counts for n = 0 .. capacity, int64 (capacity + 1,)."""
+    return critical_counts(
+        np.arange(capacity + 1),
+        null=test.null,
+        method=test.method,
+        alternative=test.alternative,
+        alpha=None if test.method == "posterior" else (test.alpha if test.alpha is not None else ALPHA),
+        prior=tuple(test.prior) if test.prior else (1.0, 1.0),  # type: ignore[arg-type]
+        probability=test.probability,
+    )
+
+
+def _doses(design: Design, evidence: Evidence, where: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    arm = design.arm[0]
+    if arm.doses is None:
+        return evidence.doses, tuple(float(n) for n in evidence.infused)
+    shares = {float(dose): share for dose, share in arm.doses.items()}
+    shares = {dose: share for dose, share in shares.items() if share > 0}
+    low, high, unit = min(evidence.doses), max(evidence.doses), evidence.priors.dose.unit
+    for dose in shares:
+        if not low <= dose <= high and not design.world.extrapolate:
+            raise InputError(
+                f"{where}: [[arm]] '{arm.name}' doses: {dose:g} lies outside the studied {low:g} to {high:g} ({unit}); "
+                "set extrapolate = true in [world] to go there"
+            )
+    return tuple(shares), tuple(shares.values())
+
+
+def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tuple[str, int]:
+    cohort = design.cohort
+    if cohort.infused is not None:
+        return "infused", cohort.infused
+    if cohort.enrolled is not None:
+        return "enrolled", cohort.enrolled
+    if design.arm[0].allocation == "fixed":
+        return "infused", int(sum(shares))
+    return "enrolled", evidence.count("infused.all")[1]
+
+
+def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> World:
+    stated = design.world.truth
+    if stated == "posterior":
+        worlds = World(posterior.intercept.copy(), posterior.slope.copy())
+    elif stated == "posterior-mean":
+        worlds = truth.posterior_mean(posterior)
+    else:
+        worlds = truth.fixed(stated, posterior, evidence, where)
+    if design.cohort.attrition != "fitted":
+        with np.errstate(divide="ignore"):
+            worlds.intercept[:, Step.INFUSED] = logit(1.0 - design.cohort.attrition)
+    return worlds
+
+
+def _room(infused: int, worlds: World, sd: float) -> int:
+    """Patients to make room for so that `infused` of them are infused in (practically) every trial."""
+    p = float(expit(worlds.intercept[:, Step.INFUSED].min() - 5.0 * sd))
+    if p == 1.0:
+        return infused
+    mean = infused / p
+    return math.ceil(mean + 8.0 * math.sqrt(infused * (1.0 - p)) / p) + 10
+
+
+def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint, ...]:
+    modelled = [e for e in ENDPOINTS if all(s in evidence.systems for s in systems_of(e))]
+    for test in design.test:
+        if test.endpoint not in modelled:
+            raise InputError(
+                f"{where}: [[test]] '{test.name}': study '{evidence.study}' has no facts on {test.endpoint}"
+            )
+    asked = design.simulation.endpoints
+    for endpoint in asked or ():
+        if endpoint not in modelled:
+            raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on {endpoint}")
+    wanted = set(modelled if asked is None else asked) | {test.endpoint for test in design.test}
+    return tuple(e for e in ENDPOINTS if e in wanted)
+
+
+def _fills(allocation: str, shares: tuple[float, ...], size: int) -> np.ndarray:
+    """Cumulative shares ("random"), or cumulative counts by the largest remainder ("sequential", "fixed")."""
+    share = np.array(shares) / sum(shares)
+    if allocation == "random":
+        return np.cumsum(share).astype(np.float32)
+    total = int(sum(shares)) if allocation == "fixed" else size
+    counts = np.floor(share * total + 1e-9).astype(np.int64)
+    for k in np.argsort(-(share * total - counts), kind="stable")[: total - counts.sum()]:
+        counts[k] += 1
+    return np.cumsum(counts).astype(np.int32)
+
+
+def _correlations(design: Design, evidence: Evidence, where: str) -> np.ndarray:
+    named = {name: c.value for name, c in evidence.priors.correlation.items()} | design.world.correlation
+    return correlation_matrix(named, f"{where}: [world]")

@@ -1,0 +1,134 @@
+"""scenarios/*.toml -> Scenario: the only reader and validator of scenarios.
+
+A scenario is one design question. `sections` lists every key with what is allowed and its default; `sweep`
+lays out the cells.
+"""
+
+import copy
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vtrial import places
+from vtrial.errors import InputError
+from vtrial.scenario import sweep
+from vtrial.scenario.sections import Design, TestSection
+from vtrial.validation import first_problem
+
+__all__ = ["Cell", "Design", "Scenario", "TestSection", "check_cost", "from_dict", "load_scenario"]
+
+MAX_PATIENT_TRIALS = 1e11
+
+
+class _File(Design):
+    sweep: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a sweep: its number, the swept values by key, and the design that they make."""
+
+    number: int
+    swept: dict[str, Any]
+    design: Design
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A validated scenario.
+
+    name: of the file, without ending. where: for messages. design: without the sweep. cells: at least one; with a sweep,
+    one for each point of its grid. raw: the data as written.
+    """
+
+    name: str
+    where: str
+    design: Design
+    cells: tuple[Cell, ...]
+    raw: dict[str, Any]
+
+    @property
+    def swept(self) -> list[str]:
+        """The keys that are swept."""
+        return list(self.cells[0].swept)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the scenario's data."""
+        return hashlib.sha256(json.dumps(self.raw, sort_keys=True, default=str).encode()).hexdigest()
+
+    def replace(self, changes: Mapping[str, Any]) -> "Scenario":
+        """The scenario with some keys changed, addressed as a sweep does: ``{"cohort.enrolled": 200}``.
+
+        Raises `InputError` as reading a file does.
+        """
+        raw = copy.deepcopy(self.raw)
+        for path, value in changes.items():
+            sweep.put(raw, path, value, self.where)
+        return from_dict(raw, name=self.name, where=self.where)
+
+
+def load_scenario(scenario: str | os.PathLike[str]) -> Scenario:
+    """Read and check a scenario: a shipped name, or a TOML file.
+
+    Raises `InputError` that names file and key, what was given and what is allowed.
+    """
+    file = places.scenario_file(scenario)
+    where = str(scenario) if Path(scenario).is_file() else f"scenarios/{file.name}"
+    try:
+        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(f"{where}: cannot be read ({problem})") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise InputError(f"{where}: not valid TOML: {problem}") from None
+    if not raw:
+        raise InputError(f"{where}: is empty; a scenario needs at least one [[arm]] or [[test]]")
+    return from_dict(raw, name=file.stem, where=where)
+
+
+def from_dict(raw: Mapping[str, Any], *, name: str = "scenario", where: str = "scenario") -> Scenario:
+    """Check a scenario given as data, in the structure of its TOML. Raises `InputError`."""
+    data = copy.deepcopy(dict(raw))
+    whole = _validated(_File, data, where)
+    assert isinstance(whole, _File)
+    without = {key: value for key, value in data.items() if key != "sweep"}
+    design = _validated(Design, without, where)
+    cells = []
+    for number, swept in enumerate(sweep.grid(whole.sweep, where)):
+        changed = copy.deepcopy(without)
+        for path, value in swept.items():
+            sweep.put(changed, path, value, where)
+        cells.append(
+            Cell(
+                number,
+                swept,
+                _validated(Design, changed, f"{where}: [sweep] {sweep.in_words(swept)}" if swept else where),
+            )
+        )
+    return Scenario(name=name, where=where, design=design, cells=tuple(cells), raw=data)
+
+
+def _validated(model: type[Design], data: dict[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{where}: {first_problem(error, model, data)}") from None
+
+
+def check_cost(scenario: Scenario, capacity: int) -> None:
+    """Refuse what would take too long. Raises `InputError` that says what it would cost."""
+    trials = scenario.design.simulation.trials
+    cost = float(trials) * capacity * len(scenario.cells)
+    if cost > MAX_PATIENT_TRIALS:
+        days = cost / 2e7 / 86_400
+        raise InputError(
+            f"{scenario.where}: {trials:,} trials of {capacity:,} patients in {len(scenario.cells)} cells are {cost:.1e} patient-trials, "
+            f"about {max(days, 0.1):,.1f} days on two cores (at most {MAX_PATIENT_TRIALS:.0e})"
+        )

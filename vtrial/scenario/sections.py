@@ -1,0 +1,252 @@
+"""The sections of a scenario file: every key, what is allowed, and the default where it is left out."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from vtrial.cohort.disposition import Allocation
+from vtrial.decisions import Alternative, Population
+from vtrial.design.one_sample import Method
+from vtrial.estimate.proportions import Endpoint
+from vtrial.evidence import correlation_names
+from vtrial.truth import RATES
+
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Patients = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class WorldSection(_Strict):
+    """Which truths the trials live in.
+
+    study: whose posterior. truth: "posterior" (every draw), "posterior-mean", or a fixed world such as
+    `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose). between_trial_sd: how unlike the
+    study the next trial may be, logit scale. discount: weight of the study's evidence, 0 to 1. correlation:
+    latent correlations that replace those of priors.toml. extrapolate: allow doses outside those studied.
+    """
+
+    study: str = "karmma"
+    truth: Any = "posterior"
+    between_trial_sd: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
+    discount: Probability = 1.0
+    correlation: dict[str, Annotated[float, Field(gt=-1, lt=1)]] = {}
+    extrapolate: bool = False
+
+    @field_validator("truth")
+    @classmethod
+    def _truth(cls, truth: Any) -> Any:
+        allowed = f'"posterior", "posterior-mean", or a table of {", ".join(RATES)}'
+        if truth in ("posterior", "posterior-mean"):
+            return truth
+        if not isinstance(truth, Mapping) or not truth:
+            raise ValueError(f"{truth!r} is not a truth (allowed: {allowed})")
+        for rate, stated in truth.items():
+            if rate not in RATES:
+                raise ValueError(f"there is no rate '{rate}' (allowed: {allowed})")
+            by_dose = stated if isinstance(stated, Mapping) else {"all": stated}
+            if not by_dose:
+                raise ValueError(f"{rate} = {{}} states no dose")
+            for dose, value in by_dose.items():
+                if dose != "all":
+                    _dose(dose)
+                if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+                    raise ValueError(f"{rate} = {value!r} is not a rate between 0 and 1")
+        return truth
+
+    @field_validator("correlation")
+    @classmethod
+    def _correlation(cls, correlation: dict[str, float]) -> dict[str, float]:
+        for name in correlation:
+            if name not in correlation_names():
+                raise ValueError(f"there is no pair '{name}' (allowed: {', '.join(correlation_names())})")
+        return correlation
+
+
+class ArmSection(_Strict):
+    """A group of patients.
+
+    doses: share of each dose at enrolment (default: the study's own infused mix). allocation: "random" (each patient draws
+    a dose), "sequential" (shares filled in order of arrival), "fixed" (the shares are exact numbers infused).
+    """
+
+    name: Name = "arm"
+    doses: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+    allocation: Allocation = "random"
+
+    @model_validator(mode="after")
+    def _check(self) -> "ArmSection":
+        if self.doses is None:
+            return self
+        for dose in self.doses:
+            _dose(dose)
+        if len({float(dose) for dose in self.doses}) < len(self.doses):
+            raise ValueError("doses names one dose twice")
+        if not sum(self.doses.values()) > 0:
+            raise ValueError("doses must have a share above 0")
+        if self.allocation == "fixed" and any(share != int(share) for share in self.doses.values()):
+            raise ValueError('with allocation = "fixed" the shares in doses are numbers of patients: whole numbers')
+        return self
+
+
+class CohortSection(_Strict):
+    """How many patients.
+
+    enrolled: number enrolled (default: as many as the study enrolled; with allocation "fixed" and neither key, infused).
+    infused: enrol until that many are infused. attrition: P(enrolled, never infused), or "fitted".
+    """
+
+    enrolled: Patients | None = None
+    infused: Patients | None = None
+    attrition: Any = "fitted"
+
+    @field_validator("attrition")
+    @classmethod
+    def _attrition(cls, attrition: Any) -> Any:
+        return _fitted_or(attrition, "a probability from 0 to below 1", lambda value: 0 <= value < 1)
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "CohortSection":
+        if self.enrolled is not None and self.infused is not None:
+            raise ValueError("enrolled and infused are both given; give one")
+        return self
+
+
+class CalendarSection(_Strict):
+    """When things happen, months. Read and checked; response counts as evaluable for all whatever it says.
+
+    accrual_per_month: patients enrolled a month. infusion_delay_months: enrolment to infusion, or "fitted".
+    data_cut: `{ month = ... }` since the first enrolment, or `{ months_after_last_infusion = ... }`.
+    """
+
+    accrual_per_month: Positive | None = None
+    infusion_delay_months: Any = "fitted"
+    data_cut: dict[Literal["month", "months_after_last_infusion"], Annotated[float, Field(ge=0)]] | None = None
+
+    @field_validator("infusion_delay_months")
+    @classmethod
+    def _delay(cls, delay: Any) -> Any:
+        return _fitted_or(delay, "months from 0", lambda value: 0 <= value < math.inf)
+
+    @field_validator("data_cut")
+    @classmethod
+    def _cut(cls, cut: dict[str, float] | None) -> dict[str, float] | None:
+        if cut is not None and (len(cut) != 1 or not math.isfinite(next(iter(cut.values())))):
+            raise ValueError("give one of month and months_after_last_infusion, a finite number")
+        return cut
+
+
+class TestSection(_Strict):
+    """A one-sided test of a rate.
+
+    null: the rate to be excluded. alpha: one-sided level (default 0.025, for "normal" and "exact"). prior, probability:
+    for "posterior", reject where P(rate beyond the null | data) >= probability. after: the test that must
+    reject first. population: "infused" or "enrolled" (not infused counts as failure).
+    """
+
+    __test__ = False
+
+    name: Name
+    endpoint: Endpoint
+    null: Inside
+    alternative: Alternative = "greater"
+    method: Method = "exact"
+    alpha: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    prior: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
+    probability: Inside | None = None
+    after: str = ""
+    population: Population = "infused"
+
+    @model_validator(mode="after")
+    def _check(self) -> "TestSection":
+        if self.method == "posterior":
+            if self.probability is None:
+                raise ValueError('method = "posterior" needs probability, such as 0.975')
+            if self.alpha is not None:
+                raise ValueError('alpha does not go with method = "posterior"; give probability')
+        elif self.prior is not None or self.probability is not None:
+            raise ValueError(f'prior and probability go with method = "posterior", not "{self.method}"')
+        return self
+
+
+class SimulationSection(_Strict):
+    """trials: how many (default 10000). seed: 0 to 2**32 - 1 (default 1). endpoints: what is counted beside the
+    tests' endpoints (default: all that the study models)."""
+
+    trials: Annotated[int, Field(ge=1)] = 10_000
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
+    endpoints: list[Endpoint] | None = None
+
+
+class Design(_Strict):
+    """A scenario without its sweep: everything that one cell of it says."""
+
+    title: str = ""
+    question: str = ""
+    world: WorldSection = WorldSection()
+    arm: Annotated[list[ArmSection], Field(min_length=1, max_length=1)] = [ArmSection()]
+    cohort: CohortSection = CohortSection()
+    calendar: CalendarSection = CalendarSection()
+    test: list[TestSection] = []
+    simulation: SimulationSection = SimulationSection()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Design":
+        names = [test.name for test in self.test]
+        for test in self.test:
+            if names.count(test.name) > 1:
+                raise ValueError(f"two tests are named '{test.name}'")
+            if test.after and test.after not in names:
+                raise ValueError(
+                    f"[[test]] '{test.name}' comes after '{test.after}', which is no test ({', '.join(names)})"
+                )
+        self.ordered_tests()
+        arm, cohort = self.arm[0], self.cohort
+        if arm.allocation == "fixed" and arm.doses is not None:
+            total = int(sum(arm.doses.values()))
+            if cohort.enrolled is not None and cohort.enrolled < total:
+                raise ValueError(
+                    f'[cohort] enrolled = {cohort.enrolled} is fewer than the {total} that allocation = "fixed" infuses'
+                )
+            if cohort.infused is not None and cohort.infused != total:
+                raise ValueError(
+                    f'[cohort] infused = {cohort.infused} is not the {total} that allocation = "fixed" infuses'
+                )
+        return self
+
+    def ordered_tests(self) -> list[TestSection]:
+        """The tests, each after the one that it waits for. Raises `ValueError` for a cycle."""
+        waiting, ordered = list(self.test), []
+        while waiting:
+            done = {test.name for test in ordered}
+            ready = [test for test in waiting if not test.after or test.after in done]
+            if not ready:
+                raise ValueError(f"tests wait for each other in a cycle: {', '.join(t.name for t in waiting)}")
+            ordered += ready
+            waiting = [test for test in waiting if test not in ready]
+        return ordered
+
+
+def _dose(text: str) -> float:
+    try:
+        dose = float(text)
+    except ValueError:
+        dose = math.nan
+    if not 0 < dose < math.inf:
+        raise ValueError(f"dose '{text}' is not a positive number")
+    return dose
+
+
+def _fitted_or(value: Any, allowed: str, inside: Any) -> Any:
+    if value == "fitted":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not inside(value):
+        raise ValueError(f'{value!r} is not allowed ("fitted", or {allowed})')
+    return float(value)

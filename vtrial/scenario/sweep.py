@@ -1,0 +1,81 @@
+"""A sweep -> the points of its grid, and a swept key -> its place in the data."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vtrial.errors import InputError
+
+MAX_CELLS = 10_000
+
+
+def grid(sweep: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    """The points of a sweep: the grid of its keys, times the pairs of `[sweep.zip]`."""
+    zipped = sweep.get("zip", {})
+    axes = _axes({key: values for key, values in sweep.items() if key != "zip"}, where)
+    pairs = _axes(zipped, where) if isinstance(zipped, Mapping) else {}
+    if len({len(values) for values in pairs.values()}) > 1:
+        lengths = ", ".join(f"{key} {len(values)}" for key, values in pairs.items())
+        raise InputError(f"{where}: [sweep.zip] lists differ in length ({lengths})")
+    if both := set(axes) & set(pairs):
+        raise InputError(f"{where}: [sweep] names '{both.pop()}' twice")
+    size = math.prod(len(values) for values in axes.values()) * (len(next(iter(pairs.values()))) if pairs else 1)
+    if size > MAX_CELLS:
+        raise InputError(f"{where}: [sweep] makes {size} cells (at most {MAX_CELLS})")
+    rows = [dict(zip(pairs, values, strict=True)) for values in zip(*pairs.values(), strict=True)] if pairs else [{}]
+    for point in itertools.product(*axes.values()):
+        for row in rows:
+            yield dict(zip(axes, point, strict=True)) | row
+
+
+def _axes(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, list[Any]]:
+    """The swept keys and their values; a key written without quotes arrives as nested tables."""
+    axes: dict[str, list[Any]] = {}
+    for key, values in table.items():
+        path = f"{prefix}{key}"
+        if isinstance(values, Mapping):
+            axes |= _axes(values, where, f"{path}.")
+        elif not isinstance(values, list) or not values:
+            raise InputError(f"{where}: [sweep] '{path}' = {values!r}: a list of values is needed")
+        elif path.split(".")[0] in ("simulation", "sweep", "title", "question") or "." not in path:
+            raise InputError(f"{where}: [sweep] cannot sweep '{path}' (such as 'cohort.enrolled' or 'test.orr.null')")
+        else:
+            axes[path] = values
+    return axes
+
+
+def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
+    """Set the key at a dotted path; entries of a list are addressed by their name."""
+    section, *rest = path.split(".")
+    if isinstance(data.get(section), list):
+        entries = data[section]
+        names = [
+            entry.get("name", "arm" if section == "arm" else None) for entry in entries if isinstance(entry, Mapping)
+        ]
+        if not rest or rest[0] not in names:
+            known = ", ".join(f"{section}.{name}" for name in names)
+            raise InputError(f"{where}: [sweep] '{path}' names no {section} (known: {known})")
+        target, keys = entries[names.index(rest[0])], rest[1:]
+    elif rest:
+        target, keys = data.setdefault(section, {}), rest
+    else:
+        target, keys = data, [section]
+    if not keys:
+        raise InputError(f"{where}: [sweep] '{path}' names no key")
+    for key in keys[:-1]:
+        target = target.setdefault(key, {}) if isinstance(target, dict) else target
+    if not isinstance(target, dict):
+        raise InputError(f"{where}: [sweep] '{path}' leads into something that is not a table")
+    target[keys[-1]] = value
+
+
+def shown(value: Any) -> Any:
+    """A swept value as it stands in a table: numbers as they are, tables as short text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={shown(inner)}" for key, inner in value.items())
+    return value
+
+
+def in_words(swept: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {shown(value)}" for key, value in swept.items())

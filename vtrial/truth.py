@@ -1,0 +1,113 @@
+"""A stated truth -> a fixed world.
+
+Every parameter stands at its posterior mean on the logit scale (`posterior-mean` is this world), then
+intercepts are shifted until what is stated holds exactly. A scalar rate holds at the study's own infused
+mix of doses, whatever doses a scenario uses; a rate by dose holds at that dose, and two doses refit the slope.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from vtrial.curves import STEPS_OF, Step, log2_dose
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+from vtrial.posterior import Posterior
+from vtrial.world import World
+
+Rate = Literal["orr", "cr", "crs", "crs3", "neurotoxicity", "neurotoxicity3"]
+
+# Each rate that can be stated: its step, and the rate that it is a part of.
+_STEP: dict[Rate, tuple[Step, Rate | None]] = {
+    "orr": (Step.RESPONSE, None),
+    "cr": (Step.CR, "orr"),
+    "crs": (Step.CRS, None),
+    "crs3": (Step.CRS3, "crs"),
+    "neurotoxicity": (Step.NEUROTOXICITY, None),
+    "neurotoxicity3": (Step.NEUROTOXICITY3, "neurotoxicity"),
+}
+RATES: tuple[Rate, ...] = tuple(_STEP)
+
+
+def posterior_mean(posterior: Posterior) -> World:
+    """The world at the posterior mean of every logit, shape (1, steps), float64."""
+    return World(posterior.intercept.mean(0, keepdims=True), posterior.slope.mean(0, keepdims=True))
+
+
+def fixed(
+    truth: Mapping[Rate, float | Mapping[str, float]], posterior: Posterior, evidence: Evidence, where: str
+) -> World:
+    """The fixed world in which what `truth` states holds exactly, shape (1, steps), float64.
+
+    Raises `InputError` for a rate that the study does not model, a part above its whole, or more than two
+    doses that no straight line on the logit scale can hold.
+    """
+    mean = posterior_mean(posterior)
+    intercept, slope = mean.intercept[0].copy(), mean.slope[0].copy()
+    for rate in sorted(truth, key=RATES.index):
+        step, whole = _STEP[rate]
+        if np.isnan(intercept[step]):
+            raise InputError(f"{where}: truth.{rate} is stated, but study '{evidence.study}' has no facts on it")
+        stated = truth[rate]
+        if isinstance(stated, Mapping):
+            _hold_by_dose(intercept, slope, rate, stated, evidence, where)
+        else:
+            _hold_in_mix(intercept, slope, rate, stated, evidence, where)
+    return World(intercept[None], slope[None])
+
+
+def _hold_in_mix(
+    intercept: np.ndarray, slope: np.ndarray, rate: Rate, stated: float, evidence: Evidence, where: str
+) -> None:
+    step, whole = _STEP[rate]
+    x, mix = evidence.log2_doses, np.array(evidence.infused) / sum(evidence.infused)
+    above = expit(intercept[_STEP[whole][0]] + slope[_STEP[whole][0]] * x) if whole else np.ones_like(x)
+    if whole and stated > float(mix @ above):
+        raise InputError(
+            f"{where}: truth.{rate} = {stated:g} is above {whole} = {float(mix @ above):g}, of which it is a part"
+        )
+
+    def excess(start: float) -> float:
+        return float(mix @ (above * expit(start + slope[step] * x))) - stated
+
+    reach = 40.0 + np.abs(slope[step] * x).max()
+    if excess(-reach) > 0 or excess(reach) < 0:
+        raise InputError(f"{where}: truth.{rate} = {stated:g} cannot be reached")
+    intercept[step] = brentq(excess, -reach, reach, xtol=1e-13, rtol=1e-14)
+
+
+def _hold_by_dose(
+    intercept: np.ndarray,
+    slope: np.ndarray,
+    rate: Rate,
+    stated: Mapping[str, float],
+    evidence: Evidence,
+    where: str,
+) -> None:
+    step, whole = _STEP[rate]
+    x = np.array([log2_dose(float(dose), evidence.priors.dose.reference) for dose in stated])
+    p = np.array(list(stated.values()), float)
+    if whole:
+        above = expit(intercept[_STEP[whole][0]] + slope[_STEP[whole][0]] * x)
+        for dose, part, most in zip(stated, p, above, strict=True):
+            if part >= most:
+                raise InputError(
+                    f"{where}: truth.{rate} = {part:g} at dose {dose} is not below {whole} = {most:g} there"
+                )
+        p = p / above
+    target = logit(p)
+    if len(x) > 1:
+        slope[step] = np.polyfit(x, target, 1)[0] if len(x) > 2 else (target[1] - target[0]) / (x[1] - x[0])
+    intercept[step] = np.mean(target - slope[step] * x)
+    if np.abs(intercept[step] + slope[step] * x - target).max() > 1e-9:
+        raise InputError(
+            f"{where}: truth.{rate} at {len(x)} doses does not lie on one curve (logistic in log dose); state at most two"
+        )
+
+
+def steps_stated(systems: tuple[str, ...]) -> list[Rate]:
+    """The rates that a scenario may state for a study that models `systems`."""
+    return [rate for rate, (step, _) in _STEP.items() if any(step in STEPS_OF[s] for s in systems)]  # type: ignore[index]

@@ -1,0 +1,53 @@
+"""A posterior draw, or a stated truth, as the world in which trials run.
+
+A world is one set of true step probabilities by dose. Many worlds stand in one pytree with a leading axis;
+trial t lives in world t mod D.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vtrial import curves
+from vtrial.curves import Step
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class World:
+    """True logits of each step. One world: (steps,); many worlds: (worlds, steps).
+
+    intercept: at the reference dose, NaN for a step of which the study says nothing. slope: for a doubling.
+    """
+
+    intercept: Any
+    slope: Any
+
+    def probabilities(self, x: Any, xp: Any = jnp) -> dict[Step, Any]:
+        """Each step's probability at `x` log2 doses (doses,): arrays (doses,), or (worlds, doses)."""
+        logits = curves.logit_at(self.intercept[..., None], self.slope[..., None], x)
+        return {step: curves.probability(logits[..., step, :], xp) for step in Step}
+
+    @property
+    def size(self) -> int:
+        """How many worlds stand in this pytree (leading axis)."""
+        return self.intercept.shape[0]
+
+
+def permuted(worlds: World, seed: int) -> World:
+    """The worlds in an order drawn once from `seed`, the same for every cell of a sweep."""
+    order = np.random.default_rng(seed).permutation(worlds.size)
+    return World(worlds.intercept[order], worlds.slope[order])
+
+
+def pick(worlds: World, trial: Any) -> World:
+    """The world of a trial: number t mod D."""
+    return jax.tree.map(lambda array: array[trial % array.shape[0]], worlds)
+
+
+def shifted(world: World, normals: Any, sd: Any) -> World:
+    """The world moved by one trial-level shift a step, `sd` x standard normals (steps,), on the logit scale."""
+    return World(world.intercept + sd * normals, world.slope)
