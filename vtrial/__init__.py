@@ -1,0 +1,74 @@
+"""Monte Carlo virtual trials: Bayesian models of one published trial, and what the next one would conclude.
+
+The map, in the order in which data flows:
+
+    priors/<study>/ -> evidence -> models -> posterior -> truth, world -> protocol
+        -> trial (cohort -> conduct -> estimate -> decisions) -> engine, exact -> characteristics -> result -> report
+
+Words: *enrolled* patients had leukapheresis, *infused* ones received the dose. A *world* is one set of true
+rates: a posterior draw, or a stated truth. *Power* and *type I error* are rejection probabilities in one world,
+*assurance* is their average over the worlds of a posterior. A *cell* is one point of a sweep.
+
+Public names are imported when first used; PyMC only when something must be fitted.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vtrial.design.intervals import proportion_interval
+    from vtrial.design.one_sample import critical_counts, size_and_power
+    from vtrial.errors import InputError
+    from vtrial.evidence import Evidence
+    from vtrial.evidence import load as load_evidence
+    from vtrial.posterior import FitError, Posterior, fit
+    from vtrial.report.fitted import fitted_rates
+    from vtrial.result import Result, run
+    from vtrial.scenario import Scenario, load_scenario
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Evidence",
+    "FitError",
+    "InputError",
+    "Posterior",
+    "Result",
+    "Scenario",
+    "critical_counts",
+    "fit",
+    "fitted_rates",
+    "load_evidence",
+    "load_scenario",
+    "proportion_interval",
+    "run",
+    "size_and_power",
+]
+
+_HOME = {
+    "Evidence": ("vtrial.evidence", "Evidence"),
+    "FitError": ("vtrial.posterior", "FitError"),
+    "InputError": ("vtrial.errors", "InputError"),
+    "Posterior": ("vtrial.posterior", "Posterior"),
+    "Result": ("vtrial.result", "Result"),
+    "Scenario": ("vtrial.scenario", "Scenario"),
+    "critical_counts": ("vtrial.design.one_sample", "critical_counts"),
+    "fit": ("vtrial.posterior", "fit"),
+    "fitted_rates": ("vtrial.report.fitted", "fitted_rates"),
+    "load_evidence": ("vtrial.evidence", "load"),
+    "load_scenario": ("vtrial.scenario", "load_scenario"),
+    "proportion_interval": ("vtrial.design.intervals", "proportion_interval"),
+    "run": ("vtrial.result", "run"),
+    "size_and_power": ("vtrial.design.one_sample", "size_and_power"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vtrial' has no attribute {name!r}")
+    module, attribute = _HOME[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

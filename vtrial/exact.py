@@ -245,7 +245,9 @@ def _below(outer: Array, inner: Array, numbers: tuple[int, ...], a: int, b: int)
         *others, largest = np.argsort(numbers, kind="stable")
         table = np.ones((outer.shape[0], 1, 1))
         for k in others:
-            one = _trinomial(min(int(numbers[k]), a), min(int(numbers[k]), b), int(numbers[k]), outer[:, k], inner[:, k])
+            one = _trinomial(
+                min(int(numbers[k]), a), min(int(numbers[k]), b), int(numbers[k]), outer[:, k], inner[:, k]
+            )
             table = _convolve(table, one, a, b)
         # The largest dose is not convolved: what the others leave of a and b, it must stay below.
         last = _trinomial(a, b, int(numbers[largest]), outer[:, largest], inner[:, largest])

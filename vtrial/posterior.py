@@ -20,6 +20,7 @@ from vtrial import places
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.evidence import load as load_evidence
 
 ENGINE = "h5netcdf"
 FILE = "posterior.nc"
@@ -115,6 +116,17 @@ def posterior_of(
     if found is None:
         raise FitError(f"the posterior was written to {folder}, but does not read back whole")
     return found
+
+
+def fit(
+    study: str | os.PathLike[str] | Evidence = "karmma", *, discount: float = 1.0, progress: bool = False
+) -> Posterior:
+    """Fit a study (a name, a folder or loaded evidence), or find its fit in the cache.
+
+    discount: the power prior's weight of the evidence, 0 to 1. Raises `InputError` and `FitError`.
+    """
+    evidence = study if isinstance(study, Evidence) else load_evidence(study)
+    return posterior_of(evidence, discount=discount, progress=progress)
 
 
 def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:

@@ -1,0 +1,173 @@
+"""trials -> operating characteristics: a tidy table, every figure with its Monte Carlo error.
+
+Columns: cell, metric, estimate, mcse, low, high, trials, method, and one for each swept key. `method` is
+"simulated" or "exact". `low` and `high` are the 95% Monte Carlo interval (how well we know the number), never
+the spread over trials, which is metrics of its own (`orr.rate.q025`).
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vtrial import engine, exact
+from vtrial.design.intervals import proportion_interval
+from vtrial.protocol import Protocol
+from vtrial.scenario.sweep import shown
+from vtrial.trial import Outcome
+
+COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
+_Z = 1.959963984540054
+_EXACT_SHIFTS = 10_000  # worlds over which a fixed world's between-trial shift is averaged
+
+Array = NDArray[np.float64]
+Row = dict[str, object]
+
+
+def table(protocol: Protocol, outcome: Outcome, *, cell: int, swept: dict[str, object], seed: int) -> pd.DataFrame:
+    """The operating characteristics of one cell."""
+    rows = [*_simulated(protocol, outcome, seed), *_exact(protocol, seed)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS[1:]))
+    frame.insert(0, "cell", cell)
+    for key, value in swept.items():
+        frame[key] = shown(value)
+    return frame
+
+
+def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataFrame:
+    """A row a trial: its world's draw, patients, counts, rates and decisions."""
+    trials = len(outcome.infused)
+    columns: dict[str, object] = {
+        "cell": np.full(trials, cell, np.int32),
+        "trial": np.arange(trials, dtype=np.int32),
+        "draw": (np.arange(trials) % protocol.worlds.size).astype(np.int32),
+        "n.enrolled": outcome.enrolled,
+        "n.infused": outcome.infused,
+    }
+    for endpoint, count in outcome.counts.items():
+        columns[f"{endpoint}.count"] = count
+        columns[f"{endpoint}.rate"] = _rate(count, outcome.infused).astype(np.float32)
+    for name, rejected in outcome.rejected.items():
+        columns[f"{name}.reject"] = rejected
+    return pd.DataFrame(columns)
+
+
+def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]:
+    trials = len(outcome.infused)
+    draws = np.arange(trials) % protocol.worlds.size
+
+    def mean(metric: str, values: Array, *, proportion: bool = False) -> Row:
+        known = np.isfinite(values)
+        estimate = float(values[known].mean()) if known.any() else math.nan
+        mcse = clustered_mcse(values[known], draws[known], protocol.worlds.size, protocol.ess)
+        low, high = interval(estimate, mcse, trials) if proportion else (estimate - _Z * mcse, estimate + _Z * mcse)
+        return _row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
+
+    for name, rejected in outcome.rejected.items():
+        yield mean(f"{name}.reject", rejected.astype(float), proportion=True)
+    if len(outcome.rejected) > 1:
+        every = np.logical_and.reduce(list(outcome.rejected.values()))
+        yield mean("all.reject", every.astype(float), proportion=True)
+    if outcome.rejected:
+        yield mean("familywise.error", _false_rejection(protocol, outcome, seed).astype(float), proportion=True)
+    for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
+        yield mean(name, number.astype(float))
+    for endpoint, count in outcome.counts.items():
+        rate = _rate(count, outcome.infused)
+        yield mean(f"{endpoint}.rate", rate)
+        for label, q in (("q025", 0.025), ("q975", 0.975)):
+            yield _quantile(f"{endpoint}.rate.{label}", rate[np.isfinite(rate)], q)
+        yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
+
+
+def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:
+    if not protocol.plan.tests:
+        return
+    draws, sd = protocol.worlds.size, float(protocol.numbers.between_trial_sd)
+    count = draws if draws > 1 or sd == 0.0 else _EXACT_SHIFTS
+    worlds = protocol.worlds
+    if sd > 0.0:
+        worlds = engine.worlds_of_trials(worlds, protocol.numbers, seed=seed, trials=count)
+    ess = min(protocol.ess, count) if draws > 1 else float(count)
+    for name, p in exact.reject_probabilities(protocol, worlds).items():
+        metric = "familywise.error" if name == "familywise" else f"{name}.reject"
+        estimate = float(p.mean())
+        mcse = float(p.std() / math.sqrt(ess)) if p.size > 1 else 0.0
+        low, high = (estimate, estimate) if mcse == 0.0 else interval(estimate, mcse, int(ess))
+        yield _row(metric, estimate, mcse, low, high, 0, "exact")
+
+
+def _row(metric: str, estimate: float, mcse: float, low: float, high: float, trials: int, method: str) -> Row:
+    return dict(zip(COLUMNS[1:], (metric, estimate, mcse, low, high, trials, method), strict=True))
+
+
+def _rate(count: NDArray[np.int32], n: NDArray[np.int32]) -> Array:
+    """count / n; NaN for a trial without patients, which is left out of means."""
+    return np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
+
+
+def _false_rejection(protocol: Protocol, outcome: Outcome, seed: int) -> NDArray[np.bool_]:
+    """Whether a trial rejected a null that is true in its world."""
+    sd = float(protocol.numbers.between_trial_sd)
+    trials = len(outcome.infused)
+    if sd > 0.0:
+        worlds = engine.worlds_of_trials(protocol.worlds, protocol.numbers, seed=seed, trials=trials)
+    else:
+        worlds = protocol.worlds
+    false = np.zeros(trials, bool)
+    for test in protocol.plan.tests:
+        true_null = exact.null_is_true(protocol, test, worlds)
+        false |= outcome.rejected[test.name] & true_null[np.arange(trials) % len(true_null)]
+    return false
+
+
+def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:
+    """Monte Carlo standard error of the mean of `values`, of trials that share worlds (`draws`, 0 .. worlds - 1).
+
+    One world: the usual SD / sqrt(trials). Many: residuals are summed by world (trials in one world are alike), and what
+    the worlds' own error adds, because they are autocorrelated draws of effective number `ess`, is added:
+    the error never falls below SD over worlds / sqrt(ess), however many trials run.
+    """
+    n = len(values)
+    if n < 2:
+        return math.nan
+    residual = values - values.mean()
+    if worlds == 1:
+        return float(values.std(ddof=1) / math.sqrt(n))
+    sums = np.bincount(draws, weights=residual, minlength=worlds)
+    sizes = np.bincount(draws, minlength=worlds)
+    clusters = int((sizes > 0).sum())
+    variance = float((sums**2).sum()) / n**2 * clusters / max(clusters - 1, 1)
+    # Variance between worlds, from pairs of trials in one world; where there are few pairs, its upper bound.
+    pairs = float((sizes * (sizes - 1)).sum())
+    if pairs >= 1000:
+        within = float((sums**2).sum() - (residual**2).sum()) / pairs
+        between = min(max(within, 0.0), float(residual.var()))
+    else:
+        between = float(residual.var())
+    extra = between * max(0.0, 1.0 / ess - 1.0 / worlds)
+    floor = between / ess
+    return math.sqrt(max(variance + extra, floor))
+
+
+def interval(estimate: float, mcse: float, trials: int) -> tuple[float, float]:
+    """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth."""
+    if math.isnan(estimate):
+        return math.nan, math.nan
+    worth = estimate * (1.0 - estimate) / mcse**2 if mcse > 0 else float(trials)
+    low, high = proportion_interval(estimate * worth, worth, method="wilson")
+    return float(low), float(high)
+
+
+def _quantile(metric: str, values: Array, q: float) -> Row:
+    """A quantile over trials; its error from the order statistics that hold it with 95% confidence."""
+    n = len(values)
+    if n == 0:
+        return _row(metric, math.nan, math.nan, math.nan, math.nan, 0, "simulated")
+    ordered = np.sort(values)
+    half = _Z * math.sqrt(n * q * (1 - q))
+    low = float(ordered[max(0, math.floor(n * q - half) - 1)])
+    high = float(ordered[min(n - 1, math.ceil(n * q + half))])
+    return _row(metric, float(np.quantile(ordered, q)), (high - low) / (2 * _Z), low, high, n, "simulated")

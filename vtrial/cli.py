@@ -1,0 +1,225 @@
+"""vtrial ...: parse, call, print. No science."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from vtrial.errors import InputError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
+    "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about half a minute) and kept.",
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Study = Annotated[str, typer.Argument(help="A study's name, or a folder with facts.csv and priors.toml.")]
+
+
+@app.command()
+def evidence(
+    study: Study = "karmma",
+    system: Annotated[str | None, typer.Option(help="Only this system: response, crs, baseline, ...")] = None,
+    use: Annotated[str | None, typer.Option(help="Only this use: fit, check, context, derived.")] = None,
+) -> None:
+    """What was published: every fact of a study, as a table."""
+    from vtrial import evidence as room
+
+    facts = room.load(study).facts
+    for column, wanted in (("system", system), ("use", use)):
+        if wanted is not None:
+            known = list(dict.fromkeys(facts[column]))
+            if wanted not in known:
+                raise InputError(f"study '{study}' has no facts with {column} '{wanted}' (known: {', '.join(known)})")
+            facts = facts[facts[column] == wanted]
+    table = Table("fact", "published", "low - high", "unit", "population", "use", "source", box=None, pad_edge=False)
+    for fact, row in facts.iterrows():
+        published = f"{row['count']:g} of {row['n']:g}" if row["count"] >= 0 else row["published"]
+        limits = f"{_limit(row['low'])} - {_limit(row['high'])}" if row["low"] == row["low"] else ""
+        table.add_row(str(fact), published, limits, row["unit"], row["population"], row["use"], row["source"])
+    out.print(table)
+    out.print(f"{len(facts)} facts")
+
+
+@app.command()
+def fit(
+    study: Study = "karmma",
+    discount: Annotated[float, typer.Option(help="Weight of the evidence, 0 to 1 (power prior).")] = 1.0,
+) -> None:
+    """Fit all models of a study, print the diagnostics, keep the posterior."""
+    from vtrial.evidence import load
+    from vtrial.posterior import posterior_of
+    from vtrial.report.fitted import fitted_rates
+
+    read = load(study)
+    with _waiting(f"fitting {read.study} (about half a minute, once)"):
+        posterior = posterior_of(read, discount=discount)
+    table = Table(
+        "rate", "dose", "published", "", "fitted", "80%", "95%", title=read.priors.title, title_justify="left"
+    )
+    for _, row in fitted_rates(read, posterior).iterrows():
+        table.add_row(
+            row["words"],
+            row["dose"],
+            f"{row['count']}/{row['n']}",
+            f"{row['published']:.1%}",
+            f"{row['mean']:.1%}",
+            f"{row['q10']:.1%} - {row['q90']:.1%}",
+            f"{row['q025']:.1%} - {row['q975']:.1%}",
+        )
+    out.print(table)
+    seen = posterior.tree["diagnostics"].to_dataset()
+    out.print(
+        f"{posterior.draws:,} draws; R-hat at most {float(seen['rhat'].max()):.4f}; effective sample size at least "
+        f"{float(seen['ess_bulk'].min()):,.0f} (bulk), {float(seen['ess_tail'].min()):,.0f} (tail); "
+        f"{int(seen['divergences'])} divergent transitions"
+    )
+
+
+@app.command()
+def run(
+    scenario: Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file.")],
+    trials: Annotated[int | None, typer.Option(help="Trials a cell, in place of the scenario's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="0 to 2**32 - 1, in place of the scenario's.")] = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write [default: results/<scenario>].")
+    ] = None,
+) -> None:
+    """Simulate a scenario's trials, print the answer, write table, trials and report.
+
+    DIR gets characteristics.csv, trials.parquet, report.html and, last, manifest.json.
+    """
+    from vtrial import result as room
+    from vtrial.report import answer
+
+    began = time.perf_counter()
+    asked = room.load_scenario(scenario)
+    folder = out_folder or Path("results") / asked.name
+    room.writable(folder)
+    with _progress() as step:
+        result = room.run(asked, trials=trials, seed=seed, progress=step)
+    design = result.scenario.design
+    out.print(f"[bold]{_plain(design.title or asked.name)}[/]")
+    if design.question:
+        out.print(_plain(design.question), style="italic")
+    out.print()
+    out.print(_plain(result.answer()))
+    out.print()
+    out.print(_table(answer.characteristics_in_short(result)))
+    out.print(answer.NOT_YET, style="dim")
+    seconds = time.perf_counter() - began
+    with _waiting("writing the report"):
+        result.save(folder)
+    out.print(f"answered in {seconds:.1f} s; report, table and trials are in {_plain(str(folder))}/", style="dim")
+
+
+def main() -> None:
+    """The entry point: bad input ends with one line and status 2, a refused fit with 1, Ctrl-C with 130."""
+    from vtrial.posterior import FitError
+
+    try:
+        app(standalone_mode=False)
+    except InputError as problem:
+        _fail(str(problem), 2)
+    except FitError as problem:
+        _fail(str(problem), 1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; nothing half-written was left", 130)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as problem:  # noqa: BLE001 - click's own usage errors, told apart by what they can do
+        if not hasattr(problem, "show"):
+            raise
+        problem.show()
+        sys.exit(2)
+
+
+def _fail(message: str, status: int) -> None:
+    err.print(f"[bold red]error:[/] {_plain(message)}")
+    sys.exit(status)
+
+
+def _plain(text: str) -> str:
+    """Text without markup of its own."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _limit(value: float) -> str:
+    return "NE" if value == float("inf") else f"{value:g}"
+
+
+def _table(frame: Any) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in frame.columns:
+        table.add_column(str(column), justify="left" if column == "metric" else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    return "" if value is None else _plain(str(value))
+
+
+@contextmanager
+def _waiting(what: str) -> Iterator[None]:
+    """A spinner in a terminal, one line elsewhere."""
+    if err.is_terminal:
+        with err.status(what):
+            yield
+    else:
+        err.print(f"{what} ...")
+        yield
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar in a terminal; elsewhere a line when something starts, and one for each tenth."""
+    if not err.is_terminal:
+        said: dict[str, int] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            tenth = 10 * done // max(total, 1)
+            if said.get(what, -1) < tenth and (what not in said or total > 100_000):
+                err.print(f"{what} ..." if tenth == 0 or what not in said else f"{what}: {10 * tenth}%")
+                said[what] = tenth
+
+        yield say
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for other in tasks.values():
+                    bar.update(other, visible=False)
+                tasks[what] = bar.add_task(what, total=total if what == "simulating" else None)
+            bar.update(tasks[what], completed=done)
+
+        yield show
+
+
+if __name__ == "__main__":
+    main()

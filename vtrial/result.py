@@ -1,0 +1,271 @@
+"""scenario -> Result: find or fit the posterior, run every cell, write the folder.
+
+The folder holds characteristics.csv, trials.parquet, report.html and, written last as the mark of a whole
+folder, manifest.json. Every file is written under a temporary name and then renamed.
+"""
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from vtrial import characteristics, engine, evidence, places
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+from vtrial.posterior import Posterior, posterior_of
+from vtrial.protocol import Protocol, prepare
+from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
+
+if TYPE_CHECKING:
+    import altair
+
+FILES = ("characteristics.csv", "trials.parquet", "report.html", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a scenario answered.
+
+    characteristics: the tidy table of operating characteristics. trials: a row a trial and cell. protocols: the
+    cells as they were run. manifest: provenance.
+    """
+
+    scenario: Scenario
+    evidence: Evidence
+    posteriors: dict[float, Posterior] = field(repr=False)
+    protocols: tuple[Protocol, ...] = field(repr=False)
+    characteristics: pd.DataFrame = field(repr=False)
+    trials: pd.DataFrame = field(repr=False)
+    manifest: dict[str, Any] = field(repr=False)
+
+    @property
+    def posterior(self) -> Posterior:
+        """The posterior of the first cell."""
+        return self.posteriors[self.protocols[0].design.world.discount]
+
+    def value(self, metric: str, *, cell: int = 0, method: str = "simulated") -> tuple[float, float]:
+        """Estimate and Monte Carlo standard error of a metric. Raises `InputError` where there is none."""
+        table = self.characteristics
+        row = table[(table["cell"] == cell) & (table["metric"] == metric) & (table["method"] == method)]
+        if row.empty:
+            known = ", ".join(dict.fromkeys(table["metric"]))
+            raise InputError(f"there is no {method} metric '{metric}' in cell {cell} (metrics: {known})")
+        return float(row["estimate"].iloc[0]), float(row["mcse"].iloc[0])
+
+    def answer(self) -> str:
+        """The answer in one sentence, with numbers and their Monte Carlo errors."""
+        from vtrial.report.answer import sentence
+
+        return sentence(self)
+
+    def cohort(self, trial: int = 0, *, cell: int = 0) -> pd.DataFrame:
+        """The patients of one simulated trial, a row each, as they truly are.
+
+        Raises `InputError` for a trial or cell that is not there.
+        """
+        from vtrial.report.patients import cohort_table
+
+        if not 0 <= cell < len(self.protocols):
+            raise InputError(f"cell {cell} is not there (0 to {len(self.protocols) - 1})")
+        if not 0 <= trial < 2**32:
+            raise InputError(f"trial {trial} is not there (from 0)")
+        return cohort_table(self.protocols[cell], seed=self.scenario.design.simulation.seed, trial=trial)
+
+    def plot_fit(self) -> "altair.LayerChart | altair.FacetChart | altair.Chart":
+        """Published against fitted rates by dose."""
+        from vtrial.report import charts
+
+        return charts.fit(self)
+
+    def plot_power(self) -> "altair.LayerChart | altair.FacetChart | altair.Chart":
+        """Rejection probabilities over what was swept. Raises `InputError` where nothing was."""
+        from vtrial.report import charts
+
+        return charts.power(self)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report, one self-contained HTML file, whole or not at all."""
+        from vtrial.report import html
+
+        target = Path(path)
+        _write(target, lambda temporary: temporary.write_text(html(self), encoding="utf-8"))
+        return target
+
+    def save(self, out: str | os.PathLike[str]) -> Path:
+        """Write the folder `out`; manifest.json comes last. Raises `InputError` where it cannot be written."""
+        folder = writable(out)
+        (folder / "manifest.json").unlink(missing_ok=True)
+        _write(
+            folder / "characteristics.csv", lambda t: self.characteristics.to_csv(t, index=False, lineterminator="\n")
+        )
+        _write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
+        self.report(folder / "report.html")
+        _write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
+        return folder
+
+    def _repr_html_(self) -> str:
+        from vtrial.report.answer import notebook
+
+        return notebook(self)
+
+
+def run(
+    scenario: Scenario | str | os.PathLike[str] | dict[str, Any],
+    *,
+    trials: int | None = None,
+    seed: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Result:
+    """Run a scenario: a shipped name, a file, data in the structure of its TOML, or a loaded `Scenario`.
+
+    trials, seed: in place of the scenario's. out: folder to write (nothing is written without it). progress:
+    called with (what, done, all).
+
+    Raises `InputError` for a scenario that cannot be run, `FitError` for a fit that did not converge.
+    """
+    if isinstance(scenario, dict):
+        scenario = from_dict(scenario)
+    elif not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario)
+    changes = {"simulation.trials": trials, "simulation.seed": seed}
+    if changes := {key: value for key, value in changes.items() if value is not None}:
+        scenario = scenario.replace(changes)
+    if out is not None:
+        writable(out)
+    keep_compiled_programs()
+    read, posteriors, protocols = _prepared(scenario, progress)
+    simulation = scenario.design.simulation
+    tables, trial_tables = [], []
+    total = simulation.trials * len(scenario.cells)
+    for cell, protocol in zip(scenario.cells, protocols, strict=True):
+
+        def step(done: int, before: int = simulation.trials * cell.number) -> None:
+            nonlocal_done[0] += done
+            if progress is not None:
+                progress("simulating", before + nonlocal_done[0], total)
+
+        nonlocal_done = [0]
+        outcome = engine.simulate(
+            protocol.plan,
+            protocol.numbers,
+            protocol.worlds,
+            seed=simulation.seed,
+            trials=simulation.trials,
+            progress=step,
+        )
+        if protocol.plan.target == "infused" and np.any(outcome.infused < protocol.size):
+            raise InputError(
+                f"{scenario.where}: [cohort] infused = {protocol.size} was not reached with {protocol.plan.capacity} "
+                "enrolled in some trial: attrition is too high"
+            )
+        tables.append(
+            characteristics.table(protocol, outcome, cell=cell.number, swept=cell.swept, seed=simulation.seed)
+        )
+        trial_tables.append(characteristics.trials_table(protocol, outcome, cell=cell.number))
+    result = Result(
+        scenario=scenario,
+        evidence=read,
+        posteriors=posteriors,
+        protocols=tuple(protocols),
+        characteristics=pd.concat(tables, ignore_index=True),
+        trials=pd.concat(trial_tables, ignore_index=True),
+        manifest=_manifest(scenario, read, posteriors),
+    )
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def _prepared(
+    scenario: Scenario, progress: Callable[[str, int, int], None] | None
+) -> tuple[Evidence, dict[float, Posterior], list[Protocol]]:
+    """Evidence, posteriors by discount, and a protocol for each cell, all with room for the largest."""
+    studies = {cell.design.world.study for cell in scenario.cells}
+    if len(studies) > 1:
+        raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
+    read = evidence.load(studies.pop())
+    largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)
+    check_cost(scenario, largest or read.count("infused.all")[1])
+    posteriors: dict[float, Posterior] = {}
+    discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
+    for number, discount in enumerate(discounts):
+        if progress is not None:
+            progress("fitting", number, len(discounts))
+        posteriors[discount] = posterior_of(read, discount=discount)
+    protocols: list[Protocol] = []
+    for capacity in (None, "largest"):
+        room = max(p.plan.capacity for p in protocols) if capacity else None
+        protocols = [
+            prepare(
+                cell,
+                read,
+                posteriors[cell.design.world.discount],
+                where=scenario.where,
+                capacity=room,
+            )
+            for cell in scenario.cells
+        ]
+    check_cost(scenario, protocols[0].plan.capacity)
+    return read, posteriors, protocols
+
+
+def keep_compiled_programs() -> None:
+    """Let JAX keep compiled programs beside the posteriors, unless the user keeps them elsewhere."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(places.cache_folder() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def writable(out: str | os.PathLike[str]) -> Path:
+    """The folder `out`, made if need be. Raises `InputError` where nothing can be written into it."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise InputError(
+            f"cannot write into {folder}: {problem.strerror or problem}; give another folder with --out"
+        ) from None
+    return folder
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name, then rename it: whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    try:
+        write(Path(temporary))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _manifest(scenario: Scenario, read: Evidence, posteriors: dict[float, Posterior]) -> dict[str, Any]:
+    packages = ("vtrial", "jax", "jaxlib", "numpy", "pandas", "scipy", "pymc", "nutpie", "arviz")
+    device = jax.devices()[0]
+    return {
+        "scenario": scenario.name,
+        "title": scenario.design.title,
+        "seed": scenario.design.simulation.seed,
+        "trials": scenario.design.simulation.trials,
+        "cells": len(scenario.cells),
+        "scenario_sha256": scenario.sha256,
+        "study": read.study,
+        "evidence_sha256": read.sha256,
+        "posterior_sha256": {f"discount {discount:g}": p.sha256 for discount, p in posteriors.items()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "device": f"{device.platform}: {device.device_kind}",
+    }
