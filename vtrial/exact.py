@@ -229,53 +229,57 @@ def _sum_of_trinomials(
 
 
 def _below(outer: Array, inner: Array, numbers: tuple[int, ...], a: int, b: int) -> Array:
-    """P(non-responders <= a, C <= b), (worlds,)."""
+    """P(non-responders <= a, C <= b), (worlds,).
+
+    Tables of joint probabilities are (a + 1, b + 1, worlds): worlds last, so that every operation runs along them.
+    """
     n = int(sum(numbers))
-    if b >= n:  # only non-responders are bounded: a sum of binomials
-        table = np.ones((outer.shape[0], 1, 1))
-        for k, size in enumerate(numbers):
-            one = np.exp(_log_binomial(np.arange(min(size, a) + 1), size, 1.0 - outer[:, k, None]))
-            table = _convolve(table, one[:, :, None], a, 0)
-    elif a >= n:  # only C is bounded
-        table = np.ones((outer.shape[0], 1, 1))
-        for k, size in enumerate(numbers):
-            one = np.exp(_log_binomial(np.arange(min(size, b) + 1), size, inner[:, k, None]))
-            table = _convolve(table, one[:, None, :], 0, b)
-    else:
-        *others, largest = np.argsort(numbers, kind="stable")
-        table = np.ones((outer.shape[0], 1, 1))
-        for k in others:
-            one = _trinomial(
-                min(int(numbers[k]), a), min(int(numbers[k]), b), int(numbers[k]), outer[:, k], inner[:, k]
-            )
-            table = _convolve(table, one, a, b)
-        # The largest dose is not convolved: what the others leave of a and b, it must stay below.
-        last = _trinomial(a, b, int(numbers[largest]), outer[:, largest], inner[:, largest])
-        below = np.cumsum(np.cumsum(last, axis=1), axis=2)[:, ::-1, ::-1]
-        return np.sum(table * below[:, : table.shape[1], : table.shape[2]], axis=(1, 2))
-    return table.sum(axis=(1, 2))
+    a, b = min(a, n), min(b, n)
+    *others, largest = np.argsort(numbers, kind="stable")
+    table = np.ones((1, 1, outer.shape[0]))
+    for k in others:
+        size = int(numbers[k])
+        table = _convolve(
+            table, _trinomial(min(size, a), min(size, b), size, outer[:, k], inner[:, k], a >= n, b >= n), a, b
+        )
+    # The largest dose is not convolved: it must stay below what the others leave of a and b.
+    last = _trinomial(a, b, int(numbers[largest]), outer[:, largest], inner[:, largest], a >= n, b >= n)
+    for i in range(1, last.shape[0]):
+        last[i] += last[i - 1]
+    for j in range(1, last.shape[1]):
+        last[:, j] += last[:, j - 1]
+    return np.sum(table * last[::-1, ::-1][: table.shape[0], : table.shape[1]], axis=(0, 1))
 
 
-def _trinomial(a: int, b: int, n: int, outer: Array, inner: Array) -> Array:
-    """P(i without response, j inner, the rest between) for i <= a, j <= b, (worlds, a + 1, b + 1)."""
-    i, j = np.arange(a + 1)[:, None], np.arange(b + 1)[None, :]
+def _trinomial(a: int, b: int, n: int, outer: Array, inner: Array, any_a: bool, any_b: bool) -> Array:
+    """P(i without response, j inner, the rest between) for i <= a, j <= b, (a + 1, b + 1, worlds).
+
+    A count that is not bounded (`any_a`, `any_b`) is not tracked: it joins those between, and its axis is 1 long.
+    """
+    log_none, log_inner, log_between = (_logs(p)[0] for p in (1.0 - outer, inner, outer - inner))
+    if any_a:
+        a, log_between = 0, _logs(1.0 - inner)[0]
+    if any_b:
+        b, log_between = 0, (np.zeros_like(outer) if any_a else _logs(outer)[0])
+    i, j = np.arange(a + 1.0)[:, None, None], np.arange(b + 1.0)[None, :, None]
     inside = i + j <= n
-    rest = np.where(inside, n - i - j, 0)
+    rest = np.where(inside, n - i - j, 0.0)
     ways = np.where(inside, gammaln(n + 1.0) - gammaln(i + 1.0) - gammaln(j + 1.0) - gammaln(rest + 1.0), -np.inf)
-    none, deep, between = (_logs(p)[0][:, None, None] for p in (1.0 - outer, inner, outer - inner))
-    return np.exp(ways + i * none + j * deep + rest * between)
+    log = rest * log_between
+    log += i * log_none + ways
+    log += j * log_inner
+    return np.exp(log, out=log)
 
 
 def _convolve(table: Array, one: Array, a: int, b: int) -> Array:
-    """Sum of two independent pairs of counts, (worlds, ., .), cut at a and b. Loops over the smaller table."""
-    if table.shape[1] * table.shape[2] > one.shape[1] * one.shape[2]:
+    """Sum of two independent pairs of counts, (., ., worlds), cut at a and b. Loops over the smaller table."""
+    if table.shape[0] * table.shape[1] > one.shape[0] * one.shape[1]:
         table, one = one, table
-    rows = min(table.shape[1] + one.shape[1] - 1, a + 1)
-    columns = min(table.shape[2] + one.shape[2] - 1, b + 1)
-    total = np.zeros((table.shape[0], rows, columns))
-    for i in range(table.shape[1]):
-        for j in range(table.shape[2]):
-            height, width = min(one.shape[1], rows - i), min(one.shape[2], columns - j)
-            if height > 0 and width > 0:
-                total[:, i : i + height, j : j + width] += table[:, i, j, None, None] * one[:, :height, :width]
+    rows = min(table.shape[0] + one.shape[0] - 1, a + 1)
+    columns = min(table.shape[1] + one.shape[1] - 1, b + 1)
+    total = np.zeros((rows, columns, table.shape[2]))
+    for i in range(min(table.shape[0], rows)):
+        for j in range(min(table.shape[1], columns)):
+            height, width = min(one.shape[0], rows - i), min(one.shape[1], columns - j)
+            total[i : i + height, j : j + width] += table[i, j] * one[:height, :width]
     return total

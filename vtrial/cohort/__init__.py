@@ -29,32 +29,37 @@ class Process(IntEnum):
 LATENT = (Process.RESPONSE, Process.CRS, Process.NEUROTOXICITY)
 
 
-def uniforms(key: Any, process: Process, patients: int) -> Any:
-    """Uniform numbers in (0, 1), float32 (patients,), prefix-stable in `patients`; never 0 and never 1."""
-    drawn = jax.random.uniform(jax.random.fold_in(key, process), (patients,), dtype=jnp.float32)
-    return drawn + jnp.float32(2.0**-24)
+def streams(key: Any, processes: tuple[Process, ...], patients: int) -> dict[Process, Any]:
+    """Uniform numbers in (0, 1) of each process, float32 (patients,); never 0 and never 1.
+
+    Prefix-stable in `patients`, and the same whichever other processes are drawn: each has its own key. They
+    are drawn side by side because one generator in the program compiles faster than many.
+    """
+
+    def draw(process: Any) -> Any:
+        return jax.random.uniform(jax.random.fold_in(key, process), (patients,), dtype=jnp.float32)
+
+    drawn = jax.vmap(draw)(jnp.array(processes, jnp.uint32)) + jnp.float32(2.0**-24)
+    return {process: drawn[row] for row, process in enumerate(processes)}
 
 
-def level(key: Any, process: Process, at_least: tuple[Any, ...], dose: Any, factor: Any) -> Any:
+def level(u: dict[Process, Any], process: Process, at_least: tuple[Any, ...], dose: Any, factor: Any) -> Any:
     """The level of an ordered outcome that each patient reaches, int32 (patients,).
 
-    at_least: P(reaching level 1, 2, ...) at each dose, descending, arrays (doses,). dose: index (patients,).
-    factor: Cholesky factor of the correlation matrix of the latent normals (Gaussian copula); this process's
-    row mixes the normals of the processes before it with its own. Low latents reach high levels.
+    u: uniforms of this process and of the correlated ones before it. at_least: P(reaching level 1, 2, ...) at each dose,
+    descending, arrays (doses,). dose: index (patients,). factor: Cholesky factor of the correlation matrix of
+    the latent normals (Gaussian copula); this process's row mixes the normals of the processes before it with
+    its own. Low latents reach high levels.
 
     Sums are written out: a matrix product's last bit depends on the batch.
     """
     row = LATENT.index(process)
     if row == 0:
-        reach, thresholds = uniforms(key, process, dose.shape[0]), at_least
+        reach, thresholds = u[process], jnp.stack(at_least)
     else:
-        terms = (factor[row, column] * _normals(key, LATENT[column], dose.shape[0]) for column in range(row + 1))
-        reach, thresholds = sum(terms), tuple(jax.scipy.special.ndtri(p) for p in at_least)
+        reach = sum(factor[row, column] * jax.scipy.special.ndtri(u[LATENT[column]]) for column in range(row + 1))
+        thresholds = jax.scipy.special.ndtri(jnp.stack(at_least))
     return sum(((reach < at_doses(t, dose)).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose))
-
-
-def _normals(key: Any, process: Process, patients: int) -> Any:
-    return jax.scipy.special.ndtri(uniforms(key, process, patients))
 
 
 def at_doses(table: Any, dose: Any) -> Any:

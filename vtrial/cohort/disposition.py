@@ -4,14 +4,14 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from vtrial.cohort import Process, uniforms
+from vtrial.cohort import Process
 
 Allocation = Literal["random", "sequential", "fixed"]
 Target = Literal["enrolled", "infused"]
 
 
 def enrol(
-    key: Any, capacity: int, target: Target, allocation: Allocation, size: Any, p_infused: Any, fills: Any
+    u: dict[Process, Any], capacity: int, target: Target, allocation: Allocation, size: Any, p_infused: Any, fills: Any
 ) -> tuple[Any, Any, Any]:
     """Masks `enrolled` and `infused`, and the index of each patient's dose; arrays (capacity,).
 
@@ -23,25 +23,30 @@ def enrol(
     counts of infused patients, exact: exactly `fills[-1]` are infused, those enrolled who draw the lowest numbers.
     """
     number = jnp.arange(capacity, dtype=jnp.int32)
-    u = uniforms(key, Process.INFUSED, capacity)
+    luck = u[Process.INFUSED]
     if target == "enrolled":
         enrolled = number < size
         if allocation == "fixed":
             # The patients with the fills[-1] lowest draws are infused; order by draw, then by number.
-            place = jnp.argsort(jnp.argsort(jnp.where(enrolled, u, 2.0), stable=True), stable=True)
+            place = jnp.argsort(jnp.argsort(jnp.where(enrolled, luck, jnp.float32(2.0)), stable=True), stable=True)
             infused = enrolled & (place < fills[-1])
         else:
-            infused = enrolled & (u < p_infused)
+            infused = enrolled & (luck < p_infused)
     else:
-        fit = u < p_infused
-        infused_before = jnp.cumsum(fit, dtype=jnp.int32) - fit
+        fit = luck < p_infused
+        infused_before = _before(fit)
         enrolled = infused_before < size
         infused = fit & enrolled
     if allocation == "random":
-        position = uniforms(key, Process.DOSE, capacity) if fills.shape[0] > 1 else jnp.zeros(capacity, jnp.float32)
+        position = u[Process.DOSE]
     elif allocation == "sequential" and target == "enrolled":
         position = number
     else:
-        position = jnp.cumsum(infused, dtype=jnp.int32) - infused
+        position = _before(infused)
     dose = sum(((position >= fills[k]).astype(jnp.int32) for k in range(fills.shape[0] - 1)), jnp.zeros_like(number))
     return enrolled, infused, dose
+
+
+def _before(mask: Any) -> Any:
+    """How many patients of `mask` come before each, int32 (patients,)."""
+    return jnp.cumsum(mask, dtype=jnp.int32) - mask.astype(jnp.int32)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from vtrial.cohort import response, toxicity
+from vtrial.cohort import Process, response, streams, toxicity
 from vtrial.cohort.disposition import Allocation, Target, enrol
 from vtrial.curves import Step, System
 from vtrial.world import World
@@ -45,18 +45,31 @@ def draw(
 ) -> Cohort:
     """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`."""
     steps = world.probabilities(log2_doses)
+    u = streams(key, _processes(systems), capacity)
     # Attrition does not depend on dose: any column of the table is the same.
-    enrolled, infused, dose = enrol(key, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
-    evaluable, negative = response.mrd(key, dose, steps) if "mrd" in systems else (None, None)
+    enrolled, infused, dose = enrol(u, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
+    evaluable, negative = response.mrd(u, dose, steps) if "mrd" in systems else (None, None)
     return Cohort(
         enrolled=enrolled,
         infused=infused,
         dose=dose,
-        response=response.best_response(key, dose, steps, factor) if "response" in systems else None,
+        response=response.best_response(u, dose, steps, factor) if "response" in systems else None,
         mrd_evaluable=evaluable,
         mrd_negative=negative,
-        crs=toxicity.worst_grade(key, dose, steps, factor, "crs") if "crs" in systems else None,
-        neurotoxicity=toxicity.worst_grade(key, dose, steps, factor, "neurotoxicity")
+        crs=toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None,
+        neurotoxicity=toxicity.worst_grade(u, dose, steps, factor, "neurotoxicity")
         if "neurotoxicity" in systems
         else None,
     )
+
+
+def _processes(systems: frozenset[System]) -> tuple[Process, ...]:
+    """The processes to draw: toxicity needs the latents that it is correlated with."""
+    wanted = {Process.INFUSED, Process.DOSE, Process.RESPONSE}
+    if "mrd" in systems:
+        wanted |= {Process.MRD_EVALUABLE, Process.MRD_NEGATIVE}
+    if "crs" in systems or "neurotoxicity" in systems:
+        wanted |= {Process.CRS}
+    if "neurotoxicity" in systems:
+        wanted |= {Process.NEUROTOXICITY}
+    return tuple(sorted(wanted))

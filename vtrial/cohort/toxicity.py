@@ -11,7 +11,7 @@ _PROCESS = {"crs": Process.CRS, "neurotoxicity": Process.NEUROTOXICITY}
 
 
 def worst_grade(
-    key: Any, dose: Any, steps: dict[Step, Any], factor: Any, system: Literal["crs", "neurotoxicity"]
+    u: dict[Process, Any], dose: Any, steps: dict[Step, Any], factor: Any, system: Literal["crs", "neurotoxicity"]
 ) -> Any:
     """Worst grade, int32 (patients,): an index into `WORST_GRADE`; were they infused."""
-    return level(key, _PROCESS[system], curves.at_least(steps, system), dose, factor)
+    return level(u, _PROCESS[system], curves.at_least(steps, system), dose, factor)

@@ -1,0 +1,50 @@
+"""What all tests share: one fit a run, strict dtype promotion, a cache inside the checkout."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("VTRIAL_CACHE", str(ROOT / ".cache" / "vtrial"))
+os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={ROOT / '.cache' / 'pytensor'}")
+
+import jax
+import pytest
+from filelock import FileLock
+from hypothesis import settings
+
+import vtrial
+from vtrial import places
+from vtrial.evidence import Evidence
+from vtrial.posterior import Posterior
+from vtrial.result import Result, keep_compiled_programs
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+keep_compiled_programs()
+settings.register_profile("vtrial", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("vtrial")
+
+
+@pytest.fixture(scope="session")
+def evidence() -> Evidence:
+    """KarMMa's facts and priors."""
+    return vtrial.load_evidence("karmma")
+
+
+@pytest.fixture(scope="session")
+def posterior(evidence: Evidence) -> Posterior:
+    """KarMMa's posterior: fitted once a run, by whichever worker comes first."""
+    places.cache_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(places.cache_folder() / "fit.lock"):
+        return vtrial.fit(evidence)
+
+
+@pytest.fixture(scope="session")
+def karmma_result(posterior: Posterior) -> Result:
+    """The scenario karmma, 2,000 trials."""
+    return vtrial.run("karmma", trials=2000)
+
+
+@pytest.fixture(scope="session")
+def sample_size_result(posterior: Posterior) -> Result:
+    """The scenario karmma-sample-size, 500 trials a cell."""
+    return vtrial.run("karmma-sample-size", trials=500)

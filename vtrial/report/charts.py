@@ -1,0 +1,281 @@
+"""The charts of a report, as Altair objects: what a notebook shows and the page draws.
+
+Published is black, fitted blue; what is compared is told apart by colour and shape. Bars about a simulated
+probability are its 95% Monte Carlo interval.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+from vtrial.posterior import Posterior
+from vtrial.report.fitted import BY_DOSE, fitted_rates
+from vtrial.report.words import claim, claim_of, listed, percent, point
+from vtrial.scenario.sweep import shown
+
+if TYPE_CHECKING:
+    from vtrial.protocol import Protocol
+    from vtrial.result import Result
+    from vtrial.scenario import TestSection
+
+Chart = alt.LayerChart | alt.FacetChart | alt.Chart
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
+_PUBLISHED, _FITTED = "published, 95% Jeffreys interval", "fitted, 80% (thick) and 95% interval"
+_MOST_BARS = 48
+
+
+def fit(result: "Result") -> Chart:
+    """Published against fitted rates by dose: a panel an endpoint."""
+    return fit_of(result.evidence, result.posterior)
+
+
+def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
+    """As `fit`, for one posterior of the study."""
+    rates = fitted_rates(evidence, posterior)
+    rows = []
+    for _, rate in rates[rates["endpoint"].isin(list(BY_DOSE)) & (rates["dose"] != "all")].iterrows():
+        count = f"{rate['count']} of {rate['n']}"
+        common = {"endpoint": rate["words"], "dose": rate["dose"], "count": count}
+        low, high = rate["jeffreys_low"], rate["jeffreys_high"]
+        rows.append(common | {"what": _PUBLISHED, "rate": rate["published"], "low95": low, "high95": high})
+        limits = {"low95": "q025", "high95": "q975", "low80": "q10", "high80": "q90"}
+        rows.append(common | {"what": _FITTED, "rate": rate["mean"]} | {k: rate[q] for k, q in limits.items()})
+    data = pd.DataFrame(rows)
+    doses = [f"{dose:g}" for dose in evidence.doses]
+    colour = alt.Color(
+        "what:N", title=None, scale=alt.Scale(domain=[_PUBLISHED, _FITTED], range=["#222222", COLOURS[0]])
+    )
+    base = alt.Chart().encode(
+        x=alt.X("dose:O", sort=doses, title=f"dose, {evidence.priors.dose.unit}", axis=alt.Axis(labelAngle=0)),
+        xOffset=alt.XOffset("what:N", sort=[_PUBLISHED, _FITTED]),
+        color=colour,
+        tooltip=[
+            alt.Tooltip("what:N", title="rate"),
+            alt.Tooltip("dose:N", title="dose"),
+            alt.Tooltip("count:N", title="published count"),
+            alt.Tooltip("rate:Q", title="rate", format=".1%"),
+            alt.Tooltip("low95:Q", title="95% from", format=".1%"),
+            alt.Tooltip("high95:Q", title="95% to", format=".1%"),
+        ],
+    )
+    percents = alt.Axis(format="%", tickCount=5)
+    wide = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low95:Q", title="patients", axis=percents), y2="high95:Q")
+    thick = base.transform_filter("isValid(datum.low80)").mark_rule(strokeWidth=5).encode(y="low80:Q", y2="high80:Q")
+    dots = base.mark_point(filled=True, size=55, opacity=1).encode(
+        y="rate:Q", shape=alt.Shape("what:N", title=None, scale=alt.Scale(range=["circle", "diamond"]))
+    )
+    order = list(dict.fromkeys(data["endpoint"]))
+    return (
+        alt.layer(wide, thick, dots, data=data)
+        .properties(width=235, height=170)
+        .facet(facet=alt.Facet("endpoint:N", sort=order, title=None), columns=3)
+        .resolve_scale(y="independent")
+        .configure_legend(orient="top")
+    )
+
+
+def power(result: "Result") -> Chart:
+    """Each test's rejection probability over what was swept, exact values beside the simulated ones.
+
+    Raises `InputError` where nothing was swept, or nothing is tested.
+    """
+    if not result.scenario.swept:
+        raise InputError(f"{result.scenario.where}: nothing was swept, so there is no power curve; add a [sweep]")
+    names = [test.name for test in result.protocols[0].tests]
+    if not names:
+        raise InputError(f"{result.scenario.where}: there is no [[test]], so there is no power curve")
+    words = {f"{name}.reject": f"{claim_of(result, name)} ({name})" for name in names}
+    return _over_sweep(result, words, title="probability that it is shown")
+
+
+def rates(result: "Result") -> Chart:
+    """Each endpoint's mean rate over what was swept: for a sweep without tests."""
+    from vtrial.estimate.proportions import WORDS
+
+    words = {f"{endpoint}.rate": WORDS[endpoint] for endpoint in result.protocols[0].plan.endpoints}
+    return _over_sweep(result, words, title="mean rate over trials")
+
+
+def _over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart:
+    """Metrics over the first swept key; further keys are told apart by panel."""
+    data, key, others = _swept_table(result, words)
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in data["x"])
+    data["x"] = data["x"] if numeric else data["x"].astype(str)
+    many = len(words) > 1
+    low, high = _domain(data)
+    scale, percents = alt.Scale(domain=[low, high], nice=False), alt.Axis(format="~%")
+    colour = alt.Color("metric:N", title=None, sort=list(words.values()), scale=alt.Scale(range=list(COLOURS)))
+    tooltip = [
+        alt.Tooltip("metric:N"),
+        alt.Tooltip("cell:N", title="cell"),
+        *(alt.Tooltip(f"{name}:{kind}", format=".4f") for name, kind in (("estimate", "Q"), ("mcse", "Q"))),
+        *([alt.Tooltip("exact:Q", format=".4f")] if data["exact"].notna().any() else []),
+    ]
+    base = alt.Chart().encode(color=colour, tooltip=tooltip)
+    if numeric:
+        along = alt.X("x:Q", title=key, scale=alt.Scale(zero=False, nice=False, padding=15))
+        across = alt.Y("estimate:Q", title=title, scale=scale, axis=percents)
+        place, interval = {"x": along, "y": across}, {"x": along, "y": alt.Y("low:Q", scale=scale), "y2": "high:Q"}
+        exact = {"x": along, "y": alt.Y("exact:Q", scale=scale)}
+    else:
+        along = alt.Y("x:N", title=key, sort=list(dict.fromkeys(data["x"])), axis=alt.Axis(labelLimit=320))
+        across = alt.X("estimate:Q", title=title, scale=scale, axis=percents)
+        aside: dict[str, Any] = {"yOffset": alt.YOffset("metric:N", sort=list(words.values()))} if many else {}
+        place, interval = {"x": across, "y": along, **aside}, {"x": alt.X("low:Q", scale=scale), "x2": "high:Q"}
+        interval |= {"y": along, **aside}
+        exact = {"x": alt.X("exact:Q", scale=scale), "y": along, **aside}
+    layers = [base.mark_line(strokeWidth=1.5, opacity=0.8).encode(**place)] if numeric else []
+    layers += [
+        base.mark_rule(strokeWidth=2).encode(**interval),
+        base.mark_point(filled=True, size=45, opacity=1).encode(
+            **place, shape=alt.Shape("metric:N", title=None, sort=list(words.values()))
+        ),
+    ]
+    if data["exact"].notna().any():
+        cross = base.transform_filter("isValid(datum.exact)").mark_point(
+            shape="cross", angle=45, size=90, filled=False, strokeWidth=1.2, color="black", opacity=1
+        )
+        layers.append(cross.encode(**exact, color=alt.value("black")))
+    step = max(36, 22 * len(words))
+    size = {"width": 640 if not others else 300, "height": 300 if numeric else alt.Step(step)}
+    chart = alt.layer(*layers, data=data).properties(**size)
+    if others:
+        chart = chart.facet(facet=alt.Facet("others:N", title=", ".join(others), sort=None), columns=2)
+    return chart.configure_legend(orient="top", columns=1)
+
+
+def _swept_table(result: "Result", words: dict[str, str]) -> tuple[pd.DataFrame, str, list[str]]:
+    """A row a cell and metric; the key of the x axis; the keys that need panels of their own.
+
+    Where every value of the first key has one cell ([sweep.zip]), the other keys go along with it.
+    """
+    first, *others = result.scenario.swept
+    values = [shown(cell.swept[first]) for cell in result.scenario.cells]
+    together = len({str(value) for value in values}) == len(values)
+    rows = []
+    for cell in result.scenario.cells:
+        table = result.characteristics[result.characteristics["cell"] == cell.number]
+        simulated = table[table["method"] == "simulated"].set_index("metric")
+        exact = table[table["method"] == "exact"].set_index("metric")["estimate"]
+        for metric, metric_words in words.items():
+            found = simulated.loc[metric]
+            rows.append(
+                {
+                    "x": shown(cell.swept[first]),
+                    "others": ", ".join(f"{key} = {shown(cell.swept[key])}" for key in others),
+                    "cell": point(cell.swept),
+                    "metric": metric_words,
+                    **{name: float(found[name]) for name in ("estimate", "mcse", "low", "high")},
+                    "exact": float(exact.get(metric, math.nan)),
+                }
+            )
+    title = f"{first} (with {listed(others)})" if together and others else first
+    return pd.DataFrame(rows), title, [] if together else others
+
+
+def _domain(data: pd.DataFrame) -> tuple[float, float]:
+    """Limits of a probability axis: 0 unless all is above one half, 1 unless all is small."""
+    low = float(np.nanmin(data[["estimate", "low", "exact"]].to_numpy()))
+    high = float(np.nanmax(data[["estimate", "high", "exact"]].to_numpy()))
+    bottom = 0.0 if low < 0.5 else max(0.0, math.floor(20 * (low - 0.01)) / 20)
+    return bottom, 1.0 if high > 0.5 else min(1.0, math.ceil(20 * (high + 1e-9)) / 20)
+
+
+def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
+    """Each tested rate over the trials of the first cell, with its null and critical rate.
+
+    Raises `InputError` where nothing is tested.
+    """
+    protocol = result.protocols[0]
+    if not protocol.tests:
+        raise InputError(f"{result.scenario.where}: there is no [[test]], so no rate has a critical value")
+    trials = result.trials[result.trials["cell"] == 0]
+    return alt.concat(*(_histogram(protocol, test, trials) for test in protocol.tests), columns=2)
+
+
+def critical(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) -> tuple[int, int, float | None]:
+    """The most frequent number of patients of a test, its critical count there, and the critical rate.
+
+    The rate is None where no count rejects.
+    """
+    n = int(trials[f"n.{test.population}"].mode().iloc[0])
+    count = int(protocol.numbers.bounds[test.name][n])
+    return n, count, count / n if n > 0 and 0 <= count <= n else None
+
+
+def _histogram(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) -> alt.LayerChart:
+    size = trials[f"n.{test.population}"]
+    seen = (trials[f"{test.endpoint}.count"] / size)[size > 0].to_numpy(float)
+    n, count, rate = critical(protocol, test, trials)
+    # Bars a whole number of patients wide, with an edge at the critical rate: no bar holds both decisions.
+    step = max(1, math.ceil((seen.max() - seen.min()) * max(n, 1) / _MOST_BARS)) / max(n, 1)
+    anchor = test.null if rate is None else rate
+    beyond = 1e-9 if test.alternative == "greater" else -1e-9
+    place = (seen - anchor) / step
+    index = np.floor(place + beyond) if test.alternative == "greater" else np.ceil(place + beyond) - 1
+    bars = pd.Series(index).value_counts(normalize=True).sort_index()
+    left = anchor + step * bars.index.to_numpy()
+    rejects = (
+        np.zeros(len(bars), bool)
+        if rate is None
+        else (bars.index >= 0 if test.alternative == "greater" else bars.index < 0)
+    )
+    names = {True: "at or beyond the critical rate", False: "short of it"}
+    data = pd.DataFrame(
+        {"left": left, "right": left + step, "share": bars.to_numpy(), "side": [names[bool(r)] for r in rejects]}
+    )
+    low, high = min(data["left"].min(), test.null), max(data["right"].max(), test.null)
+    margin = max(0.02 * (high - low), 0.005)
+    scale = alt.Scale(domain=[max(0.0, low - margin), min(1.0, high + margin)], nice=False)
+    colour = alt.Scale(domain=list(names.values()), range=[COLOURS[0], "#b9b9b9"])
+    base = alt.Chart(data).mark_bar(stroke="white", strokeWidth=0.4)
+    whom = f"rate observed in a trial, of the {test.population}"
+    histogram = base.encode(
+        x=alt.X("left:Q", title=whom, scale=scale, axis=alt.Axis(format="~%", tickCount=6)),
+        x2="right:Q",
+        y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="~%", tickCount=5)),
+        color=alt.Color("side:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
+        tooltip=[
+            alt.Tooltip("left:Q", title="rate from", format=".1%"),
+            alt.Tooltip("right:Q", title="to", format=".1%"),
+            alt.Tooltip("share:Q", title="share of trials", format=".2%"),
+        ],
+    )
+    null = alt.Chart(pd.DataFrame({"rate": [test.null]})).mark_rule(strokeDash=[5, 3], strokeWidth=1.5)
+    layers = [histogram, null.encode(x=alt.X("rate:Q", scale=scale))]
+    where = f"no count rejects at n = {n}"
+    if rate is not None:
+        layers.append(
+            alt.Chart(pd.DataFrame({"rate": [rate]})).mark_rule(strokeWidth=1.5).encode(x=alt.X("rate:Q", scale=scale))
+        )
+        where = f"critical rate {rate:.1%} (solid): {count} of {n}"
+    title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
+    return alt.layer(*layers).properties(width=380, height=190, title=title)
+
+
+def learned(table: pd.DataFrame) -> Chart:
+    """What the data moved: posterior over prior SD of each parameter.
+
+    table: parameter, prior_sd, sd, ratio, moved (text).
+    """
+    data = table[["parameter", "prior_sd", "sd", "ratio", "moved"]]
+    words = ["moved by the data", "hardly moved: ratio above 0.9"]
+    top = max(1.0, float(data["ratio"].max())) + 0.05
+    dots = (
+        alt.Chart(data)
+        .mark_point(filled=True, size=60, opacity=1)
+        .encode(
+            x=alt.X("ratio:Q", title="posterior SD / prior SD", scale=alt.Scale(domain=[0, top], nice=False)),
+            y=alt.Y("parameter:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, grid=True)),
+            color=alt.Color("moved:N", title=None, scale=alt.Scale(domain=words, range=[COLOURS[0], COLOURS[1]])),
+            shape=alt.Shape("moved:N", title=None, scale=alt.Scale(domain=words, range=["circle", "triangle-up"])),
+            tooltip=["parameter:N", *(alt.Tooltip(f"{c}:Q", format=".3f") for c in ("prior_sd", "sd", "ratio"))],
+        )
+    )
+    limit = alt.Chart(pd.DataFrame({"ratio": [0.9]})).mark_rule(strokeDash=[4, 3], color="#555555").encode(x="ratio:Q")
+    return alt.layer(limit, dots).properties(width=460, height=alt.Step(17)).configure_legend(orient="top")
