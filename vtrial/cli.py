@@ -3,14 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from vtrial.errors import InputError
 
@@ -22,8 +22,9 @@ app = typer.Typer(
     help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
     "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about half a minute) and kept.",
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# In a pipe or a file, tables are as wide as they need to be.
+out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 Study = Annotated[str, typer.Argument(help="A study's name, or a folder with facts.csv and priors.toml.")]
 
@@ -44,11 +45,13 @@ def evidence(
             if wanted not in known:
                 raise InputError(f"study '{study}' has no facts with {column} '{wanted}' (known: {', '.join(known)})")
             facts = facts[facts[column] == wanted]
-    table = Table("fact", "published", "low - high", "unit", "population", "use", "source", box=None, pad_edge=False)
+    columns = (Column("fact", overflow="fold"), "published", "low - high", "unit", "population", "use", "source")
+    table = Table(*columns, box=None, pad_edge=False)
     for fact, row in facts.iterrows():
         published = f"{row['count']:g} of {row['n']:g}" if row["count"] >= 0 else row["published"]
         limits = f"{_limit(row['low'])} - {_limit(row['high'])}" if row["low"] == row["low"] else ""
-        table.add_row(str(fact), published, limits, row["unit"], row["population"], row["use"], row["source"])
+        texts = (str(fact), published, limits, row["unit"], row["population"], row["use"], row["source"])
+        table.add_row(*(_plain(text) for text in texts))
     out.print(table)
     out.print(f"{len(facts)} facts")
 
@@ -67,7 +70,7 @@ def fit(
     with _waiting(f"fitting {read.study} (about half a minute, once)"):
         posterior = posterior_of(read, discount=discount)
     table = Table(
-        "rate", "dose", "published", "", "fitted", "80%", "95%", title=read.priors.title, title_justify="left"
+        "rate", "dose", "published", "", "fitted", "80%", "95%", title=_plain(read.priors.title), title_justify="left"
     )
     for _, row in fitted_rates(read, posterior).iterrows():
         table.add_row(
@@ -94,7 +97,7 @@ def run(
     trials: Annotated[int | None, typer.Option(help="Trials a cell, in place of the scenario's.")] = None,
     seed: Annotated[int | None, typer.Option(help="0 to 2**32 - 1, in place of the scenario's.")] = None,
     out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write [default: results/<scenario>].")
+        Path | None, typer.Option("--out", help="Folder to write; if not given, results/<scenario>.")
     ] = None,
 ) -> None:
     """Simulate a scenario's trials, print the answer, write table, trials and report.
@@ -107,8 +110,8 @@ def run(
     began = time.perf_counter()
     asked = room.load_scenario(scenario)
     folder = out_folder or Path("results") / asked.name
-    room.writable(folder)
-    with _progress() as step:
+    with _left_as_it_was(folder), _progress() as step:
+        room.writable(folder)
         result = room.run(asked, trials=trials, seed=seed, progress=step)
     design = result.scenario.design
     out.print(f"[bold]{_plain(design.title or asked.name)}[/]")
@@ -139,7 +142,7 @@ def main() -> None:
         _fail("interrupted; nothing half-written was left", 130)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
-    except Exception as problem:  # noqa: BLE001 - click's own usage errors, told apart by what they can do
+    except Exception as problem:  # click's own usage errors, told apart by what they can do
         if not hasattr(problem, "show"):
             raise
         problem.show()
@@ -147,8 +150,21 @@ def main() -> None:
 
 
 def _fail(message: str, status: int) -> None:
-    err.print(f"[bold red]error:[/] {_plain(message)}")
+    err.print(f"[bold red]error:[/] {_plain(' '.join(message.splitlines()))}")
     sys.exit(status)
+
+
+@contextmanager
+def _left_as_it_was(folder: Path) -> Iterator[None]:
+    """Where what is inside fails, the folders that it made on the way to `folder` go again, if they are empty."""
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in absent:
+                path.rmdir()
+        raise
 
 
 def _plain(text: str) -> str:

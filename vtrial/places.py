@@ -36,11 +36,11 @@ def study_folder(study: str | os.PathLike[str]) -> Path:
     Raises `InputError` where there is none.
     """
     given = Path(study)
-    if given.is_dir() and (given / "facts.csv").is_file():
+    if os.path.isfile(given / "facts.csv"):
         return given.resolve()
     if len(given.parts) == 1:
         for shelf in _shelves("priors"):
-            if (shelf / given / "facts.csv").is_file():
+            if os.path.isfile(shelf / given / "facts.csv"):
                 return (shelf / given).resolve()
     raise InputError(_unknown("study", str(study), studies(), "a folder that holds facts.csv and priors.toml"))
 
@@ -51,11 +51,12 @@ def scenario_file(scenario: str | os.PathLike[str]) -> Path:
     Raises `InputError` where there is none.
     """
     given = Path(scenario)
-    if given.is_file():
+    if os.path.isfile(given):
         return given
     if len(given.parts) == 1:
         for shelf in _shelves("scenarios"):
-            if (found := shelf / f"{given.name.removesuffix('.toml')}.toml").is_file():
+            found = shelf / f"{given.name.removesuffix('.toml')}.toml"
+            if os.path.isfile(found):
                 return found
     raise InputError(_unknown("scenario", str(scenario), scenarios(), "a TOML file"))
 

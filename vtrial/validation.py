@@ -30,7 +30,7 @@ def place(location: tuple[int | str, ...], given: Any = None) -> str:
         name = entry.get("name", index + 1) if isinstance(entry, dict) else index + 1
         text = f"[[{section}]] {name!r}" if isinstance(name, str) else f"[[{section}]] number {name}"
     elif not rest:
-        return str(section)
+        return text if isinstance(given, dict) and isinstance(given.get(section), dict) else str(section)
     return " ".join([text, ".".join(str(part) for part in rest)]).strip()
 
 
@@ -53,6 +53,8 @@ def _in_words(problem: Any, model: type[BaseModel], given: Any) -> str:
         case "value_error":
             reason = str(problem["ctx"]["error"])
             return f"{where}: {reason}" if location else reason
+        case "model_type" | "dict_type":
+            return f"{where} = {shown}: a table is needed"
         case _:
             message = problem["msg"]
             return f"{where} = {shown}: {message[0].lower()}{message[1:]}"
@@ -61,7 +63,8 @@ def _in_words(problem: Any, model: type[BaseModel], given: Any) -> str:
 def _is_branch(part: int | str) -> bool:
     """Pydantic names the branch of a union in a location; TOML has no such thing."""
     return isinstance(part, str) and (
-        part.startswith(("literal[", "dict[", "constrained-", "function-", "union[")) or part in {"float", "int", "str"}
+        part.startswith(("literal[", "dict[", "constrained-", "function-", "union["))
+        or part in {"float", "int", "str", "[key]"}
     )
 
 

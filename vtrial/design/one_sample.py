@@ -1,15 +1,19 @@
 """One-sample tests of a rate against a null, as tables of critical counts by number of patients."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from vtrial.decisions import Alternative
+from vtrial.errors import InputError
 
 Method = Literal["normal", "exact", "posterior"]
+
+# A probability that differs from its bound by rounding alone is at the bound: P(X >= 18 | 35, 0.5) is 0.5.
+_ROUNDING = 1e-12
 
 
 def critical_counts(
@@ -31,8 +35,11 @@ def critical_counts(
     p is at most `alpha`. "exact": reject where P(X at least as extreme | n, p0) is at most `alpha`.
     "posterior": reject where P(rate on the alternative's side of the null | x) under a Beta(`prior`) is at least
     `probability`.
+
+    Raises `InputError` for an unknown method or alternative, or numbers out of range.
     """
     size = np.asarray(n, dtype=np.int64)
+    _check(size, null, method, alternative, alpha, prior, probability)
     if alternative == "less":
         # x patients with the endpoint out of n are n - x without it, tested against 1 - null.
         without = critical_counts(
@@ -44,14 +51,38 @@ def critical_counts(
         positive = np.maximum(size, 1)
         if method == "posterior":
             assert probability is not None
-            return special.betaincc(prior[0] + x, prior[1] + size - x, null) >= probability
+            return special.betaincc(prior[0] + x, prior[1] + size - x, null) >= probability * (1.0 - _ROUNDING)
         assert alpha is not None
         if method == "normal":
             z = (x / positive - null) / np.sqrt(null * (1.0 - null) / positive)
-            return special.ndtr(-z) <= alpha
-        return _at_least(x, size, null) <= alpha
+            return special.ndtr(-z) <= alpha * (1.0 + _ROUNDING)
+        return _at_least(x, size, null) <= alpha * (1.0 + _ROUNDING)
 
     return np.where(size > 0, _smallest(rejects, size), size + 1)
+
+
+def _check(
+    n: NDArray[np.int64],
+    null: float,
+    method: str,
+    alternative: str,
+    alpha: float | None,
+    prior: tuple[float, float],
+    probability: float | None,
+) -> None:
+    level, name = (probability, "probability") if method == "posterior" else (alpha, "alpha")
+    if method not in get_args(Method):
+        raise InputError(f"method is {method!r} (allowed: {', '.join(get_args(Method))})")
+    if alternative not in get_args(Alternative):
+        raise InputError(f"alternative is {alternative!r} (allowed: {', '.join(get_args(Alternative))})")
+    if level is None or not 0 < level < 1:
+        raise InputError(f"{name} is {level}; method {method!r} needs a number between 0 and 1")
+    if not 0 < null < 1:
+        raise InputError(f"null is {null}; a number between 0 and 1")
+    if np.any(n < 0):
+        raise InputError(f"n is {n.min()}; whole numbers from 0")
+    if len(prior) != 2 or not all(0 < parameter < np.inf for parameter in prior):
+        raise InputError(f"prior is {prior}; two positive numbers, of a beta distribution")
 
 
 def size_and_power(critical: ArrayLike, n: ArrayLike, rate: ArrayLike, alternative: Alternative = "greater") -> NDArray:

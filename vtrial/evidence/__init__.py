@@ -67,7 +67,7 @@ class Evidence:
     def infused(self) -> tuple[int, ...]:
         """Patients infused at each of `doses`."""
         sizes = self._sizes()
-        return tuple(int(sizes[f"infused.{dose:g}"]) for dose in self.doses)
+        return tuple(int(sizes[f"infused.{_as_id(dose)}"]) for dose in self.doses)
 
     @cached_property
     def log2_doses(self) -> np.ndarray:
@@ -83,7 +83,7 @@ class Evidence:
         """The ids of the facts that the model of `system` reads."""
         names: list[str] = []
         for pattern in READS[system]:
-            names += [pattern.replace("*", f"{dose:g}") for dose in self.doses] if "*" in pattern else [pattern]
+            names += [pattern.replace("*", _as_id(dose)) for dose in self.doses] if "*" in pattern else [pattern]
         return names
 
     def count(self, fact: str) -> tuple[int, int]:
@@ -93,7 +93,7 @@ class Evidence:
 
     def counts(self, endpoint: str) -> tuple[np.ndarray, np.ndarray]:
         """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,)."""
-        pairs = [self.count(f"{endpoint}.{dose:g}") for dose in self.doses]
+        pairs = [self.count(f"{endpoint}.{_as_id(dose)}") for dose in self.doses]
         return np.array([c for c, _ in pairs]), np.array([n for _, n in pairs])
 
     @cached_property
@@ -105,8 +105,7 @@ class Evidence:
         return digest.hexdigest()
 
     def _sizes(self) -> pd.Series:
-        by_dose = self.facts[(self.facts.index.str.fullmatch(r"infused\.[\d.]+")) & (self.facts["dose"] != "all")]
-        return by_dose["count"]
+        return self.facts["count"][self.facts.index.str.fullmatch(r"infused\.[\d.]+")]
 
 
 def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
@@ -119,8 +118,7 @@ def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
     priors = priors_file.read(folder / "priors.toml")
     evidence = Evidence(study=folder.name, folder=folder, facts=facts, priors=priors)
     where = folder / "facts.csv"
-    if not evidence.doses:
-        raise InputError(f"{where}: no fact 'infused.<dose>' says how many were infused at each dose")
+    _check_doses(evidence)
     _check_sums(evidence)
     for system in ("disposition", "response"):
         if system not in evidence.systems:
@@ -131,29 +129,59 @@ def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
     return evidence
 
 
+def _as_id(dose: float) -> str:
+    """A dose as it stands in a fact's id: 150, 0.5, 450000000."""
+    return f"{dose:.15g}"
+
+
+def _check_doses(evidence: Evidence) -> None:
+    """The facts `infused.<dose>`, from which the study's doses are read, name each dose once, as a count."""
+    where, sizes = evidence.folder / "facts.csv", evidence._sizes()
+    if sizes.empty:
+        raise InputError(f"{where}: no fact 'infused.<dose>' says how many were infused at each dose")
+    for fact in map(str, sizes.index):
+        text = fact.removeprefix("infused.")
+        if text.count(".") > 1 or not float(text) > 0 or text != _as_id(float(text)):
+            raise InputError(
+                f"{where}: {fact}: '{text}' is not a dose; write a plain number above 0, such as infused.300"
+            )
+        if (statistic := evidence.facts.at[fact, "statistic"]) != "count":
+            raise InputError(f"{where}: {fact} is a {statistic}; a count of patients infused is needed")
+
+
 def _check_sums(evidence: Evidence) -> None:
     """Doses add up to the total, and so does every sum listed in priors.toml."""
     facts, where = evidence.facts, evidence.folder / "facts.csv"
-    sums = {total: (evidence.folder / "priors.toml", parts) for total, parts in evidence.priors.sum.items()}
     for total in facts.index[facts.index.str.endswith(".all") & facts["count"].notna()]:
-        parts = tuple(f"{total.removesuffix('.all')}.{dose:g}" for dose in evidence.doses)
+        parts = tuple(f"{total.removesuffix('.all')}.{_as_id(dose)}" for dose in evidence.doses)
         same_kind = all(p in facts.index and facts.at[p, "statistic"] == "count" for p in parts)
-        if same_kind and facts.at[total, "n"] == facts.loc[list(parts), "n"].sum():
+        if same_kind and (total == "infused.all" or facts.at[total, "n"] == facts.loc[list(parts), "n"].sum()):
             _check_sum(facts, total, parts, where)
-    for total, (listed_in, parts) in sums.items():
+    for total, listed in evidence.priors.sum.items():
+        parts = tuple(listed)
         if absent := [p for p in (total, *parts) if p not in facts.index]:
+            listed_in = evidence.folder / "priors.toml"
             raise InputError(f"{listed_in}: [sum] '{total}' names '{absent[0]}', which is not in facts.csv")
         _check_sum(facts, total, parts, where)
+        for part in parts:
+            n = facts.at[part, "n"]
+            if n not in (facts.at[total, "n"], _size(facts, total)) or n != facts.at[parts[0], "n"]:
+                raise InputError(
+                    f"{where}: {part} is of {n:g}; as a part of {total} ({_size(facts, total):g} of "
+                    f"{facts.at[total, 'n']:g}) it must be of one of these, as the other parts are"
+                )
 
 
 def _check_sum(facts: pd.DataFrame, total: str, parts: tuple[str, ...], where: Path) -> None:
-    def size(fact: str) -> float:
-        return facts.at[fact, "count"] if facts.at[fact, "count"] >= 0 else facts.at[fact, "value"]
+    added = sum(_size(facts, part) for part in parts)
+    if added != _size(facts, total):
+        terms = " + ".join(f"{part} {_size(facts, part):g}" for part in parts)
+        raise InputError(f"{where}: {terms} = {added:g}, but {total} is {_size(facts, total):g}")
 
-    added = sum(size(part) for part in parts)
-    if added != size(total):
-        terms = " + ".join(f"{part} {size(part):g}" for part in parts)
-        raise InputError(f"{where}: {terms} = {added:g}, but {total} is {size(total):g}")
+
+def _size(facts: pd.DataFrame, fact: str) -> float:
+    """How many patients a fact speaks of: its count, or the value of a number."""
+    return facts.at[fact, "count"] if facts.at[fact, "count"] >= 0 else facts.at[fact, "value"]
 
 
 def _check_models_facts(evidence: Evidence) -> None:
@@ -164,9 +192,10 @@ def _check_models_facts(evidence: Evidence) -> None:
             if evidence.facts.at[fact, "statistic"] != "count":
                 statistic = evidence.facts.at[fact, "statistic"]
                 raise InputError(f"{where}: {fact} is a {statistic}; the model of {system} reads a count")
+            _check_denominator(evidence, fact, where)
     for part, whole in _NESTED:
         for dose in evidence.doses:
-            fact, above = f"{part}.{dose:g}", f"{whole}.{dose:g}"
+            fact, above = f"{part}.{_as_id(dose)}", f"{whole}.{_as_id(dose)}"
             if {fact, above} <= set(evidence.facts.index):
                 (count, n), (most, n_above) = evidence.count(fact), evidence.count(above)
                 if count > most or n != n_above:
@@ -187,6 +216,18 @@ def _check_models_facts(evidence: Evidence) -> None:
         )
         if of_evaluable != evaluable or of_cr != sum(evidence.counts("cr")[0]):
             raise InputError(f"{where}: the denominators of mrd.evaluable.all and mrd.negative.all do not follow on")
+
+
+def _check_denominator(evidence: Evidence, fact: str, where: Path) -> None:
+    """A fact's id and its column `dose` say the same; a count of infused patients is of those infused at its dose."""
+    dose, named = str(evidence.facts.at[fact, "dose"]), fact.split(".", 1)[1]
+    at_one = [(d, n) for d, n in zip(evidence.doses, evidence.infused, strict=True) if _as_id(d) == named]
+    if (dose == "all") is bool(at_one) or (at_one and float(dose) != at_one[0][0]):
+        raise InputError(f"{where}: {fact} stands in a row of dose '{dose}'")
+    infused = at_one[0][1] if at_one else sum(evidence.infused)
+    n = int(evidence.facts.at[fact, "n"])
+    if evidence.facts.at[fact, "population"] == "infused" and n != infused:
+        raise InputError(f"{where}: {fact} is of {n} infused patients, but {infused} were infused")
 
 
 def _check_priors(evidence: Evidence) -> None:

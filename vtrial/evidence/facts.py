@@ -61,8 +61,8 @@ def read(path: Path) -> pd.DataFrame:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise InputError(f"{path}: cannot be read ({problem})") from None
-    lines = csv.reader(text.splitlines())
-    header = next(lines, [])
+    lines = _lines(text, path)
+    _, header = next(lines, (1, []))
     if missing := [c for c in COLUMNS if c not in header]:
         raise InputError(f"{path}: line 1: column {missing[0]!r} is missing (needed: {', '.join(COLUMNS)})")
     if unknown := [c for c in header if c not in COLUMNS]:
@@ -70,10 +70,10 @@ def read(path: Path) -> pd.DataFrame:
     if len(set(header)) < len(header):
         raise InputError(f"{path}: line 1: a column stands twice")
     rows: dict[str, dict[str, object]] = {}
-    for cells in lines:
+    for line, cells in lines:
         if not any(cells):
             continue
-        where = f"{path}: line {lines.line_num}"
+        where = f"{path}: line {line}"
         if len(cells) != len(header):
             raise InputError(f"{where}: {len(cells)} cells, but the header has {len(header)}")
         raw = {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
@@ -87,6 +87,17 @@ def read(path: Path) -> pd.DataFrame:
     for column in _NUMBERS:
         table[column] = table[column].astype("float64")
     return table
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file, each with the number of the line on which it begins."""
+    rows, begins = csv.reader(text.splitlines(), strict=True), 1
+    try:
+        for cells in rows:
+            yield begins, cells
+            begins = rows.line_num + 1
+    except csv.Error as problem:
+        raise InputError(f"{path}: line {begins}: {problem}") from None
 
 
 def _checked(raw: dict[str, str], where: str) -> dict[str, object]:

@@ -18,7 +18,7 @@ Correlation = Annotated[float, Field(gt=-1, lt=1)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Dose(_Strict):
@@ -53,7 +53,7 @@ class Priors(_Strict):
     intercept: dict[StepName, Normal]
     slope: Normal
     correlation: dict[str, NamedCorrelation]
-    sum: dict[str, tuple[str, ...]] = {}
+    sum: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 
 def read(path: Path) -> Priors:

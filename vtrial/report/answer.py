@@ -1,12 +1,12 @@
 """The answer in words: one sentence with its numbers, and the short tables that go with it."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from vtrial.estimate.proportions import WORDS
-from vtrial.scenario.sections import Design
+from vtrial.report.words import capitalised, claim, claim_of, point
+from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
@@ -19,21 +19,23 @@ def sentence(result: "Result") -> str:
     """The answer in one sentence, with its numbers and their Monte Carlo errors."""
     trials = f"{result.scenario.design.simulation.trials:,} trials"
     cells = result.scenario.cells
-    metric, claim = _headline(result)
+    metric, what = _headline(result)
+    world = world_in_words(cells[0].design)
     if len(cells) == 1:
-        design = cells[0].design
-        parts = [f"{claim} with probability {_number(result, metric, 0)}"]
-        if not design.test:
+        tests = cells[0].design.ordered_tests()
+        parts = [_shown(test, _number(result, f"{test.name}.reject", 0)) for test in tests]
+        if not tests:
             low, high = (result.value(f"{metric}.{q}")[0] for q in ("q025", "q975"))
-            parts = [f"{claim} is {_number(result, metric, 0)} on average, {low:.3f} to {high:.3f} in 95% of trials"]
-        elif len(design.test) > 1:
-            first = design.ordered_tests()[0]
-            parts.insert(0, f"{_claim(first)} with probability {_number(result, f'{first.name}.reject', 0)}, and")
-        return f"{' '.join(parts)}, {world_in_words(design)} ({trials}; ± is one Monte Carlo standard error)."
-    steps = [f"{_number(result, metric, cell.number)} at {_point(cell.swept)}" for cell in cells]
+            parts = [f"{what} is {_number(result, metric, 0)} on average, {low:.3f} to {high:.3f} in 95% of trials"]
+        return capitalised(f"{', and '.join(parts)}, {world} ({trials}; ± is one Monte Carlo standard error).")
+    steps = [f"{_number(result, metric, cell.number)} at {point(cell.swept)}" for cell in cells]
     if len(steps) > 4:
         steps = [steps[0], "...", steps[-1]]
-    return f"{claim} with probability {', '.join(steps)} ({trials} a cell; ± is one Monte Carlo standard error)."
+    where = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {world}"
+    verb = "is" if metric.endswith(".rate") else "with probability"
+    return capitalised(
+        f"{what} {verb} {', '.join(steps)}{where} ({trials} a cell; ± is one Monte Carlo standard error)."
+    )
 
 
 def world_in_words(design: Design) -> str:
@@ -54,7 +56,7 @@ def world_in_words(design: Design) -> str:
 
 def characteristics_in_short(result: "Result") -> pd.DataFrame:
     """The figures that a reader wants first: decisions, and rates over trials; a row a metric, or a cell."""
-    table = result.characteristics
+    table: Any = result.characteristics
     exact = table[table["method"] == "exact"].set_index(["cell", "metric"])["estimate"]
     simulated = table[table["method"] == "simulated"]
     keys = result.scenario.swept
@@ -77,27 +79,25 @@ def notebook(result: "Result") -> str:
 
 def _headline(result: "Result") -> tuple[str, str]:
     """The metric that answers the question, and what it claims."""
-    tests = result.scenario.design.ordered_tests()
+    tests = result.protocols[0].tests
     if not tests:
         endpoint = result.protocols[0].plan.endpoints[0]
         return f"{endpoint}.rate", f"The rate of {WORDS[endpoint]}"
-    last = tests[-1]
-    before = "" if len(tests) == 1 else "then also " if last.after else ""
-    return f"{last.name}.reject", (before + _claim(last)) if len(tests) > 1 else _claim(last)
+    chain = [tests[-1]]
+    while chain[0].after:
+        chain.insert(0, next(test for test in tests if test.name == chain[0].after))
+    claims = " and then ".join(claim_of(result, test.name) for test in chain)
+    return f"{tests[-1].name}.reject", f"{claims} {'is' if len(chain) == 1 else 'are'} shown"
 
 
-def _claim(test: object) -> str:
-    sign = ">" if test.alternative == "greater" else "<"  # type: ignore[attr-defined]
-    return f"{WORDS[test.endpoint]} {sign} {test.null:.0%} is shown"  # type: ignore[attr-defined]
+def _shown(test: TestSection, probability: str) -> str:
+    then = "then also " if test.after else ""
+    return f"{then}{claim(test, test.null)} is shown with probability {probability}"
 
 
 def _number(result: "Result", metric: str, cell: int) -> str:
     estimate, mcse = result.value(metric, cell=cell)
-    rows = result.characteristics
+    rows: Any = result.characteristics
     exact = rows[(rows["cell"] == cell) & (rows["metric"] == metric) & (rows["method"] == "exact")]
     known = "" if exact.empty else f", exact {exact['estimate'].iloc[0]:.4f}"
     return f"{estimate:.4f} (±{mcse:.4f}{known})"
-
-
-def _point(swept: Mapping[str, object]) -> str:
-    return ", ".join(f"{key} = {shown(value)}" for key, value in swept.items())

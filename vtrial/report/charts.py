@@ -149,7 +149,7 @@ def _over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart
     return chart.configure_legend(orient="top", columns=1)
 
 
-def _swept_table(result: "Result", words: dict[str, str]) -> tuple[pd.DataFrame, str, list[str]]:
+def _swept_table(result: "Result", words: dict[str, str]) -> tuple[Any, str, list[str]]:
     """A row a cell and metric; the key of the x axis; the keys that need panels of their own.
 
     Where every value of the first key has one cell ([sweep.zip]), the other keys go along with it.
@@ -159,7 +159,7 @@ def _swept_table(result: "Result", words: dict[str, str]) -> tuple[pd.DataFrame,
     together = len({str(value) for value in values}) == len(values)
     rows = []
     for cell in result.scenario.cells:
-        table = result.characteristics[result.characteristics["cell"] == cell.number]
+        table: Any = result.characteristics[result.characteristics["cell"] == cell.number]
         simulated = table[table["method"] == "simulated"].set_index("metric")
         exact = table[table["method"] == "exact"].set_index("metric")["estimate"]
         for metric, metric_words in words.items():
@@ -178,7 +178,7 @@ def _swept_table(result: "Result", words: dict[str, str]) -> tuple[pd.DataFrame,
     return pd.DataFrame(rows), title, [] if together else others
 
 
-def _domain(data: pd.DataFrame) -> tuple[float, float]:
+def _domain(data: Any) -> tuple[float, float]:
     """Limits of a probability axis: 0 unless all is above one half, 1 unless all is small."""
     low = float(np.nanmin(data[["estimate", "low", "exact"]].to_numpy()))
     high = float(np.nanmax(data[["estimate", "high", "exact"]].to_numpy()))
@@ -194,11 +194,11 @@ def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
     protocol = result.protocols[0]
     if not protocol.tests:
         raise InputError(f"{result.scenario.where}: there is no [[test]], so no rate has a critical value")
-    trials = result.trials[result.trials["cell"] == 0]
+    trials: Any = result.trials[result.trials["cell"] == 0]
     return alt.concat(*(_histogram(protocol, test, trials) for test in protocol.tests), columns=2)
 
 
-def critical(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) -> tuple[int, int, float | None]:
+def critical(protocol: "Protocol", test: "TestSection", trials: Any) -> tuple[int, int, float | None]:
     """The most frequent number of patients of a test, its critical count there, and the critical rate.
 
     The rate is None where no count rejects.
@@ -208,7 +208,7 @@ def critical(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) ->
     return n, count, count / n if n > 0 and 0 <= count <= n else None
 
 
-def _histogram(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) -> alt.LayerChart:
+def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> alt.LayerChart:
     size = trials[f"n.{test.population}"]
     seen = (trials[f"{test.endpoint}.count"] / size)[size > 0].to_numpy(float)
     n, count, rate = critical(protocol, test, trials)
@@ -226,7 +226,7 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) 
         else (bars.index >= 0 if test.alternative == "greater" else bars.index < 0)
     )
     names = {True: "at or beyond the critical rate", False: "short of it"}
-    data = pd.DataFrame(
+    data: Any = pd.DataFrame(
         {"left": left, "right": left + step, "share": bars.to_numpy(), "side": [names[bool(r)] for r in rejects]}
     )
     low, high = min(data["left"].min(), test.null), max(data["right"].max(), test.null)
@@ -236,7 +236,7 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) 
     base = alt.Chart(data).mark_bar(stroke="white", strokeWidth=0.4)
     whom = f"rate observed in a trial, of the {test.population}"
     histogram = base.encode(
-        x=alt.X("left:Q", title=whom, scale=scale, axis=alt.Axis(format="~%", tickCount=6)),
+        x=alt.X("left:Q", bin="binned", title=whom, scale=scale, axis=alt.Axis(format="~%", tickCount=6)),
         x2="right:Q",
         y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="~%", tickCount=5)),
         color=alt.Color("side:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
@@ -255,10 +255,10 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: pd.DataFrame) 
         )
         where = f"critical rate {rate:.1%} (solid): {count} of {n}"
     title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
-    return alt.layer(*layers).properties(width=380, height=190, title=title)
+    return alt.layer(*layers, width=380, height=190, title=title)
 
 
-def learned(table: pd.DataFrame) -> Chart:
+def learned(table: Any) -> Chart:
     """What the data moved: posterior over prior SD of each parameter.
 
     table: parameter, prior_sd, sd, ratio, moved (text).

@@ -8,7 +8,7 @@ import altair as alt
 import vl_convert
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
-_CONFIG: dict[str, Any] = {
+LOOK: dict[str, Any] = {
     "background": "white",
     "font": FONT,
     "view": {"stroke": "#d0d0d0"},
@@ -27,8 +27,8 @@ class FigureError(RuntimeError):
 class Figure:
     """A chart that has been drawn once.
 
-    name: its id in the page. caption, description: for those who see it, and who hear it. spec: Vega-Lite. svg: the same
-    chart as it was drawn.
+    name: its id in the page. caption, description: for those who see it, and who hear it. spec: Vega-Lite.
+    svg: the same chart as it was drawn.
     """
 
     name: str
@@ -44,7 +44,10 @@ def drawn(chart: Any, *, name: str, caption: str, description: str) -> Figure:
         with alt.data_transformers.enable("default", max_rows=None):
             spec = chart.to_dict()
         spec["description"] = description
-        spec["config"] = _CONFIG | {"axis": spec.get("config", {}).get("axis", {}) | _CONFIG["axis"]}
+        own = spec.get("config", {})
+        spec["config"] = {
+            key: value | own.get(key, {}) if isinstance(value, dict) else value for key, value in LOOK.items()
+        }
         scene = vl_convert.vegalite_to_scenegraph(spec)
         svg = vl_convert.vegalite_to_svg(spec)
     except Exception as problem:

@@ -1,2 +1,191 @@
-def render(result):
-    return "<html></html>"
+"""The page: every figure drawn, every table made, all of it put into the template."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+import vl_convert
+from markupsafe import Markup
+
+from vtrial.posterior import Posterior
+from vtrial.report import assumptions, charts, tables
+from vtrial.report.answer import NOT_YET, sentence, world_in_words
+from vtrial.report.figures import Figure, drawn
+from vtrial.report.words import listed, point
+
+if TYPE_CHECKING:
+    from vtrial.result import Result
+
+_TEMPLATE = "report.html.jinja"
+
+
+def render(result: "Result") -> str:
+    """The report of a result, one HTML page that asks for nothing outside itself.
+
+    The same result gives the same page. Raises `FigureError` where a chart cannot be drawn.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    fits = [
+        _fit(result, posterior, number, discount)
+        for number, (discount, posterior) in enumerate(result.posteriors.items())
+    ]
+    answers = [_answer_figure(result)] if result.protocols[0].tests or result.scenario.swept else []
+    figures = [*answers, *(figure for part in fits for figure in part["figures"])]
+    return environment.get_template(_TEMPLATE).render(
+        **_question(result),
+        **_characteristics(result),
+        **_assumed(result),
+        answer_figures=answers,
+        fits=fits,
+        provenance=_provenance(result),
+        specs={figure.name: figure.spec for figure in figures},
+        runtime=_runtime(),
+    )
+
+
+def _question(result: "Result") -> dict[str, Any]:
+    design = result.scenario.design
+    table = assumptions.shifted(result)
+    return {
+        "title": design.title or result.scenario.name,
+        "scenario": result.scenario.name,
+        "question": design.question,
+        "answer": sentence(result),
+        "not_yet": NOT_YET,
+        "shifted": None
+        if table is None
+        else tables.drawn(table[0], "shifted", labels={"sd": "between-trial SD (logit)"}),
+        "shift_in_words": table[1] if table else "",
+        "trials": result.scenario.design.simulation.trials,
+    }
+
+
+def _characteristics(result: "Result") -> dict[str, Any]:
+    cells = result.scenario.cells
+    shown = cells[: tables.MOST_CELLS] if result.scenario.swept else ()
+    by_cell, left_out = (
+        tables.decisions_by_cell(result, "decisions")
+        if result.scenario.swept
+        else (tables.characteristics(result, 0, "characteristics"), 0)
+    )
+    sizes = tables.sizes(result)
+    return {
+        "swept": listed(result.scenario.swept) if result.scenario.swept else "",
+        "cells": len(cells),
+        "characteristics": by_cell,
+        "rows_left_out": left_out,
+        "details": [(point(c.swept), tables.characteristics(result, c.number, f"cell-{c.number}")) for c in shown],
+        "cells_left_out": len(cells) - len(shown) if shown else 0,
+        "sizes": None if sizes.empty else tables.sizes_table(sizes, "sizes"),
+        "excess": [] if sizes.empty else tables.excess(sizes),
+        "posterior_method": not sizes.empty and bool((sizes["method"] == "posterior").any()),
+    }
+
+
+def _assumed(result: "Result") -> dict[str, Any]:
+    world = result.protocols[0].design.world
+    by_section = assumptions.settings(result)
+    return {
+        "study": result.evidence.study,
+        "priors_file": result.evidence.priors,
+        "world": world_in_words(result.protocols[0].design),
+        "settings": tables.drawn(by_section, "settings", group="section", code=["key"]),
+        "priors": tables.drawn(assumptions.priors(result), "priors", code=["parameter", "prior"]),
+        "correlations": tables.drawn(
+            assumptions.correlations(result), "correlations", right=["value"], code=["pair"], labels={"origin": "from"}
+        ),
+        "nearly_circular": assumptions.NEARLY_CIRCULAR,
+        "between_trial_sd": world.between_trial_sd,
+        "sd_swept": "world.between_trial_sd" in result.scenario.swept,
+    }
+
+
+def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -> dict[str, Any]:
+    """What is shown of one posterior: the fit, its table, its diagnostics."""
+    table = tables.diagnostics(posterior, result.evidence)
+    unmoved = list(table.loc[table["ratio"] > 0.9, "parameter"])
+    seen = posterior.tree["diagnostics"].to_dataset()
+    fit = drawn(
+        charts.fit_of(result.evidence, posterior),
+        name=f"fit-{number}",
+        caption="Published against fitted rates by dose. A published rate stands with the Jeffreys interval of that "
+        "count alone, a fitted one is the posterior mean. The vertical axes differ between panels. Counts are in the "
+        "tooltips and in the table.",
+        description="For each endpoint a panel: published and fitted rates with their intervals, at each dose.",
+    )
+    learned = drawn(
+        charts.learned(table),
+        name=f"learned-{number}",
+        caption="How far the data narrowed each prior. Near 1 the posterior is as wide as the prior: the data said "
+        "nothing.",
+        description="For each parameter, the ratio of its posterior to its prior standard deviation.",
+    )
+    return {
+        "heading": f"discount {discount:g}" if len(result.posteriors) > 1 or discount < 1 else "",
+        "figures": [fit, learned],
+        "fit": fit,
+        "learned": learned,
+        "rates": tables.fitted(result.evidence, posterior, f"rates-{number}"),
+        "diagnostics": tables.diagnostics_table(table, f"diagnostics-{number}"),
+        "unmoved": listed(unmoved) if unmoved else "",
+        "draws": posterior.draws,
+        "rhat": float(seen["rhat"].max()),
+        "bulk": float(seen["ess_bulk"].min()),
+        "tail": float(seen["ess_tail"].min()),
+        "divergences": int(seen["divergences"]),
+    }
+
+
+def _answer_figure(result: "Result") -> Figure:
+    """The chart that belongs to the answer: a power curve, or the tested rates over the trials."""
+    if not result.scenario.swept:
+        waiting = any(test.after for test in result.protocols[0].tests)
+        waits = " A test that waits for another rejects only where that one did too." if waiting else ""
+        return drawn(
+            charts.over_trials(result),
+            name="over-trials",
+            caption="The rates that the simulated trials observed, each with its null and critical rate. This is the "
+            "spread over trials, not Monte Carlo error." + waits,
+            description="For each test a histogram of the observed rate over trials, its null and critical rate marked.",
+        )
+    over = listed(result.scenario.swept)
+    if not result.protocols[0].tests:
+        return drawn(
+            charts.rates(result),
+            name="rates-over-sweep",
+            caption=f"Mean rates over {over}, with 95% Monte Carlo intervals.",
+            description=f"The mean rate of each endpoint over {over}.",
+        )
+    return drawn(
+        charts.power(result),
+        name="power",
+        caption=f"Probability that each test rejects, over {over}: simulated with 95% Monte Carlo intervals (coloured), "
+        "exact where an exact value exists (black crosses).",
+        description=f"Rejection probability of each test over {over}.",
+    )
+
+
+def _provenance(result: "Result") -> Markup:
+    rows: list[tuple[str, str, str]] = []
+    for key, value in result.manifest.items():
+        if isinstance(value, dict):
+            rows += [(key.replace("_", " "), str(name), str(inner)) for name, inner in value.items()]
+        else:
+            rows.append(("run", key.replace("_", " "), str(value)))
+    frame = pd.DataFrame(rows, columns=["of", "what", "value"])
+    return tables.drawn(frame, "provenance", group="of", code=["value"])
+
+
+@lru_cache(maxsize=1)
+def _runtime() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

@@ -11,10 +11,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from vtrial import places
 from vtrial.errors import InputError
@@ -25,10 +24,11 @@ from vtrial.validation import first_problem
 __all__ = ["Cell", "Design", "Scenario", "TestSection", "check_cost", "from_dict", "load_scenario"]
 
 MAX_PATIENT_TRIALS = 1e11
+MAX_PATIENTS = 10_000  # in one trial: some hundreds of trials are held in memory at once
 
 
 class _File(Design):
-    sweep: dict[str, Any] = {}
+    sweep: dict[str, Any] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Cell:
 class Scenario:
     """A validated scenario.
 
-    name: of the file, without ending. where: for messages. design: without the sweep. cells: at least one; with a sweep,
-    one for each point of its grid. raw: the data as written.
+    name: of the file, without ending. where: for messages. design: without the sweep. cells: at least one; with a
+    sweep, one for each point of its grid. raw: the data as written.
     """
 
     name: str
@@ -81,7 +81,7 @@ def load_scenario(scenario: str | os.PathLike[str]) -> Scenario:
     Raises `InputError` that names file and key, what was given and what is allowed.
     """
     file = places.scenario_file(scenario)
-    where = str(scenario) if Path(scenario).is_file() else f"scenarios/{file.name}"
+    where = str(scenario) if os.path.isfile(scenario) else f"scenarios/{file.name}"
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as problem:
@@ -129,6 +129,11 @@ def check_cost(scenario: Scenario, capacity: int) -> None:
     if cost > MAX_PATIENT_TRIALS:
         days = cost / 2e7 / 86_400
         raise InputError(
-            f"{scenario.where}: {trials:,} trials of {capacity:,} patients in {len(scenario.cells)} cells are {cost:.1e} patient-trials, "
-            f"about {max(days, 0.1):,.1f} days on two cores (at most {MAX_PATIENT_TRIALS:.0e})"
+            f"{scenario.where}: {trials:,} trials of {capacity:,} patients in {len(scenario.cells)} cells are "
+            f"{cost:.1e} patient-trials, about {max(days, 0.1):,.1f} days on two cores (at most "
+            f"{MAX_PATIENT_TRIALS:.0e})"
+        )
+    if capacity > MAX_PATIENTS:
+        raise InputError(
+            f"{scenario.where}: trials of {capacity:,} patients do not fit into memory (at most {MAX_PATIENTS:,})"
         )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vtrial.cohort.disposition import Allocation
 from vtrial.decisions import Alternative, Population
@@ -28,9 +28,10 @@ class WorldSection(_Strict):
     """Which truths the trials live in.
 
     study: whose posterior. truth: "posterior" (every draw), "posterior-mean", or a fixed world such as
-    `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose). between_trial_sd: how unlike the
-    study the next trial may be, logit scale. discount: weight of the study's evidence, 0 to 1. correlation:
-    latent correlations that replace those of priors.toml. extrapolate: allow doses outside those studied.
+    `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose). between_trial_sd: how
+    unlike the study the next trial may be, logit scale. discount: weight of the study's evidence, 0 to 1.
+    correlation: latent correlations that replace those of priors.toml. extrapolate: allow doses outside those
+    studied.
     """
 
     study: str = "karmma"
@@ -51,12 +52,12 @@ class WorldSection(_Strict):
         for rate, stated in truth.items():
             if rate not in RATES:
                 raise ValueError(f"there is no rate '{rate}' (allowed: {allowed})")
-            by_dose = stated if isinstance(stated, Mapping) else {"all": stated}
-            if not by_dose:
+            by_dose = stated if isinstance(stated, Mapping) else {}
+            if isinstance(stated, Mapping) and not by_dose:
                 raise ValueError(f"{rate} = {{}} states no dose")
-            for dose, value in by_dose.items():
-                if dose != "all":
-                    _dose(dose)
+            if len({_dose(dose) for dose in by_dose}) < len(by_dose):
+                raise ValueError(f"{rate} names one dose twice")
+            for value in by_dose.values() if by_dose else [stated]:
                 if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
                     raise ValueError(f"{rate} = {value!r} is not a rate between 0 and 1")
         return truth
@@ -73,8 +74,8 @@ class WorldSection(_Strict):
 class ArmSection(_Strict):
     """A group of patients.
 
-    doses: share of each dose at enrolment (default: the study's own infused mix). allocation: "random" (each patient draws
-    a dose), "sequential" (shares filled in order of arrival), "fixed" (the shares are exact numbers infused).
+    doses: share of each dose at enrolment (default: the study's own infused mix). allocation: "random" (each patient
+    draws a dose), "sequential" (shares filled in order of arrival), "fixed" (the shares are exact numbers infused).
     """
 
     name: Name = "arm"
@@ -99,8 +100,8 @@ class ArmSection(_Strict):
 class CohortSection(_Strict):
     """How many patients.
 
-    enrolled: number enrolled (default: as many as the study enrolled; with allocation "fixed" and neither key, infused).
-    infused: enrol until that many are infused. attrition: P(enrolled, never infused), or "fitted".
+    enrolled: number enrolled (default: as many as the study enrolled; with allocation "fixed" and neither key, as many
+    as it takes). infused: enrol until that many are infused. attrition: P(enrolled, never infused), or "fitted".
     """
 
     enrolled: Patients | None = None
@@ -153,7 +154,7 @@ class TestSection(_Strict):
 
     __test__ = False
 
-    name: Name
+    name: Annotated[Name, AfterValidator(lambda name: _not_reserved(name))]
     endpoint: Endpoint
     null: Inside
     alternative: Alternative = "greater"
@@ -209,6 +210,13 @@ class Design(_Strict):
                 )
         self.ordered_tests()
         arm, cohort = self.arm[0], self.cohort
+        if self.simulation.endpoints == [] and not self.test:
+            raise ValueError("[simulation] endpoints = [] and no [[test]]: nothing would be counted")
+        if arm.allocation == "fixed" and arm.doses is None and (cohort.enrolled or cohort.infused):
+            raise ValueError(
+                f"[[arm]] '{arm.name}': allocation = \"fixed\" with enrolled or infused in [cohort] needs doses, "
+                "the number infused at each"
+            )
         if arm.allocation == "fixed" and arm.doses is not None:
             total = int(sum(arm.doses.values()))
             if cohort.enrolled is not None and cohort.enrolled < total:
@@ -232,6 +240,12 @@ class Design(_Strict):
             ordered += ready
             waiting = [test for test in waiting if test not in ready]
         return ordered
+
+
+def _not_reserved(name: str) -> str:
+    if name in ("all", "familywise"):
+        raise ValueError(f"'{name}' is the name of a metric of its own; give the test another")
+    return name
 
 
 def _dose(text: str) -> float:

@@ -8,13 +8,16 @@ from typing import Any
 from vtrial.errors import InputError
 
 MAX_CELLS = 10_000
+_NOT_SWEPT = ("simulation", "sweep", "title", "question")
 
 
 def grid(sweep: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     """The points of a sweep: the grid of its keys, times the pairs of `[sweep.zip]`."""
     zipped = sweep.get("zip", {})
+    if not isinstance(zipped, Mapping):
+        raise InputError(f"{where}: [sweep] zip = {zipped!r}: a table of keys and lists is needed, [sweep.zip]")
     axes = _axes({key: values for key, values in sweep.items() if key != "zip"}, where)
-    pairs = _axes(zipped, where) if isinstance(zipped, Mapping) else {}
+    pairs = _axes(zipped, where)
     if len({len(values) for values in pairs.values()}) > 1:
         lengths = ", ".join(f"{key} {len(values)}" for key, values in pairs.items())
         raise InputError(f"{where}: [sweep.zip] lists differ in length ({lengths})")
@@ -35,26 +38,35 @@ def _axes(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, l
     for key, values in table.items():
         path = f"{prefix}{key}"
         if isinstance(values, Mapping):
-            axes |= _axes(values, where, f"{path}.")
+            found = _axes(values, where, f"{path}.")
         elif not isinstance(values, list) or not values:
             raise InputError(f"{where}: [sweep] '{path}' = {values!r}: a list of values is needed")
-        elif path.split(".")[0] in ("simulation", "sweep", "title", "question") or "." not in path:
-            raise InputError(f"{where}: [sweep] cannot sweep '{path}' (such as 'cohort.enrolled' or 'test.orr.null')")
+        elif path.split(".")[0] in _NOT_SWEPT or "." not in path or path.endswith(".name"):
+            raise InputError(
+                f"{where}: [sweep] cannot sweep '{path}' (but, for example, 'cohort.enrolled' or 'test.orr.null')"
+            )
         else:
-            axes[path] = values
+            found = {path: values}
+        if both := set(axes) & set(found):
+            raise InputError(f"{where}: [sweep] names '{both.pop()}' twice")
+        axes |= found
     return axes
 
 
 def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Set the key at a dotted path; entries of a list are addressed by their name."""
     section, *rest = path.split(".")
+    if section == "arm":
+        data.setdefault("arm", [{}])  # the arm of a file that names none
+    if section == "test":
+        data.setdefault("test", [])
     if isinstance(data.get(section), list):
         entries = data[section]
         names = [
             entry.get("name", "arm" if section == "arm" else None) for entry in entries if isinstance(entry, Mapping)
         ]
         if not rest or rest[0] not in names:
-            known = ", ".join(f"{section}.{name}" for name in names)
+            known = ", ".join(f"{section}.{name}" for name in names) or "none"
             raise InputError(f"{where}: [sweep] '{path}' names no {section} (known: {known})")
         target, keys = entries[names.index(rest[0])], rest[1:]
     elif rest:

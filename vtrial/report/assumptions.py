@@ -1,0 +1,166 @@
+"""What a report's answer assumes: every setting, priors, correlations, and the next trial's unlikeness."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from vtrial import engine, exact
+from vtrial.curves import DOSED, STEPS_OF
+from vtrial.evidence import correlation_names
+from vtrial.protocol import ALPHA, Protocol
+from vtrial.report.words import claim_of, number
+from vtrial.scenario.sections import TestSection
+from vtrial.scenario.sweep import shown
+
+if TYPE_CHECKING:
+    from vtrial.result import Result
+
+SHIFTS = (0.3, 0.5)  # between-trial SDs, logit scale, at which the answer is also shown
+_WORLDS = 2000  # worlds that the shifted answer is averaged over
+
+NEARLY_CIRCULAR = (
+    "A between-trial SD of 0 means that the next trial is exactly like this study: over the study's own posterior, the "
+    "probability that it succeeds again is then nearly circular."
+)
+
+
+def settings(result: "Result") -> pd.DataFrame:
+    """Every key of the scenario: section, key, value, origin ("stated", "default" or "swept")."""
+    design, raw = result.scenario.design, result.scenario.raw
+    protocol = result.protocols[0]
+    rows: list[tuple[str, str, str, str]] = []
+    dumped = design.model_dump()
+
+    def add(heading: str, prefix: str, entry: Mapping[str, Any], given: Mapping[str, Any], test: Any = None) -> None:
+        for key, value in entry.items():
+            path = f"{prefix}.{key}"
+            if values := _swept(result, path):
+                rows.append((heading, key, "; ".join(values), "swept"))
+            else:
+                words = _in_words(path, key, value, protocol, test)
+                rows.append((heading, key, words, "stated" if key in given else "default"))
+
+    add("[world]", "world", dumped["world"], raw.get("world", {}))
+    for k, arm in enumerate(dumped["arm"]):
+        given = raw["arm"][k] if k < len(raw.get("arm", [])) else {}
+        add(f"[[arm]] {arm['name']}", f"arm.{arm['name']}", arm, given)
+    for section in ("cohort", "calendar"):
+        add(f"[{section}]", section, dumped[section], raw.get(section, {}))
+    for k, test in enumerate(design.test):
+        add(f"[[test]] {test.name}", f"test.{test.name}", dumped["test"][k], raw["test"][k], test)
+    add("[simulation]", "simulation", dumped["simulation"], raw.get("simulation", {}))
+    return pd.DataFrame(rows, columns=["section", "key", "value", "origin"])
+
+
+def priors(result: "Result") -> pd.DataFrame:
+    """The prior of each parameter of the fit: parameter, prior, reason."""
+    assumed, rows = result.evidence.priors, []
+    steps = [step for system in result.evidence.systems for step in STEPS_OF[system]]
+    for step in steps:
+        prior = assumed.intercept[step.name.lower()]
+        rows.append((f"intercept[{step.name.lower()}]", f"Normal({prior.mean:g}, {prior.sd:g})", prior.reason))
+    dosed = ", ".join(step.name.lower() for step in steps if step in DOSED)
+    slope = assumed.slope
+    rows.append((f"slope[{dosed}]", f"Normal({slope.mean:g}, {slope.sd:g})", slope.reason))
+    return pd.DataFrame(rows, columns=["parameter", "prior", "reason"])
+
+
+def correlations(result: "Result") -> pd.DataFrame:
+    """The latent correlation of each pair of endpoints: pair, value, origin, reason."""
+    stated = result.scenario.design.world.correlation
+    rows = []
+    for pair in correlation_names():
+        assumed = result.evidence.priors.correlation.get(pair)
+        value, origin = (assumed.value, "priors.toml") if assumed else (0.0, "not named, so 0")
+        reason = assumed.reason if assumed else ""
+        if swept := _swept(result, f"world.correlation.{pair}"):
+            rows.append((pair, "; ".join(swept), f"swept, in place of {value:g}", reason))
+        elif pair in stated:
+            rows.append((pair, f"{stated[pair]:g}", f"scenario, in place of {value:g}", reason))
+        else:
+            rows.append((pair, f"{value:g}", origin, reason))
+    return pd.DataFrame(rows, columns=["pair", "value", "origin", "reason"])
+
+
+def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
+    """Each test's exact assurance where the next trial is like the study, and where it differs; and a word on how much.
+
+    Columns: sd, and one for each test. None where that is not asked: something is swept, the truth is stated, a
+    shift is in the scenario, or no exact value exists.
+    """
+    protocol = result.protocols[0]
+    world = protocol.design.world
+    if result.scenario.swept or not protocol.tests or world.truth != "posterior" or world.between_trial_sd > 0:
+        return None
+    known = result.characteristics[result.characteristics["method"] == "exact"].set_index("metric")
+    names = [test.name for test in protocol.tests if f"{test.name}.reject" in known.index]
+    if not names:
+        return None
+    rows = [
+        {"sd": "0 (as above)"}
+        | {name: _with_error(*known.loc[f"{name}.reject", ["estimate", "mcse"]].astype(float)) for name in names}
+    ]
+    count = min(_WORLDS, protocol.worlds.size)
+    seed = protocol.design.simulation.seed
+    for sd in SHIFTS:
+        numbers = dataclasses.replace(protocol.numbers, between_trial_sd=np.float32(sd))
+        moved = dataclasses.replace(protocol, numbers=numbers)
+        worlds = engine.worlds_of_trials(protocol.worlds, numbers, seed=seed, trials=count)
+        answers = exact.reject_probabilities(moved, worlds)
+        error = {name: float(answers[name].std()) / math.sqrt(min(protocol.ess, count)) for name in names}
+        rows.append({"sd": f"{sd:g}"} | {name: _with_error(float(answers[name].mean()), error[name]) for name in names})
+    first = protocol.tests[0]
+    rate = float(exact.true_rates(protocol, first.endpoint, protocol.worlds).mean())
+    ends = [float(expit(logit(rate) + z * SHIFTS[0])) for z in (-1.96, 1.96)]
+    words = f"An SD of {SHIFTS[0]:g} moves a rate of {rate:.0%} to between {ends[0]:.0%} and {ends[1]:.0%} in 95% of trials."
+    heads = {name: f"{claim_of(result, name)} ({name})" for name in names}
+    return pd.DataFrame(rows).rename(columns=heads), words
+
+
+def _with_error(estimate: float, error: float) -> str:
+    return f"{number(estimate)} ± {number(error)}"
+
+
+def _swept(result: "Result", path: str) -> list[str]:
+    """The values that a sweep gives a key, or a part of it, in order; empty where it does not."""
+    values = []
+    for key in result.scenario.swept:
+        if key == path or key.startswith(f"{path}."):
+            part = key[len(path) + 1 :]
+            seen = dict.fromkeys(str(shown(cell.swept[key])) for cell in result.scenario.cells)
+            values += [f"{part} = {value}" if part else value for value in seen]
+    return values
+
+
+def _in_words(path: str, key: str, value: Any, protocol: Protocol, test: TestSection | None) -> str:
+    """A setting's value; where it is left to the study or to another key, what that makes of it."""
+    unit = protocol.evidence.priors.dose.unit
+    if key == "doses":
+        mix = ", ".join(f"{dose:g}: {share:g}" for dose, share in zip(protocol.doses, protocol.shares, strict=True))
+        return f"{mix} (dose in {unit}: share)" + ("" if value else ", the study's own infused mix")
+    if path in ("cohort.enrolled", "cohort.infused") and value is None:
+        if key == protocol.plan.target:
+            return f"{protocol.size}, as in the study"
+        return f"not set: cohort.{protocol.plan.target} decides"
+    if path.startswith("calendar.") and value is None:
+        return "not set"
+    if path == "simulation.endpoints" and value is None:
+        return "all that the study models: " + ", ".join(protocol.plan.endpoints)
+    if test is not None and value is None:
+        return {"alpha": f"{ALPHA:g}", "prior": "Beta(1, 1)"}.get(key, "") if _applies(key, test) else "does not apply"
+    if test is not None and key == "prior":
+        return f"Beta({', '.join(f'{v:g}' for v in value)})"
+    if value == {} or value == "":
+        return {"correlation": "those of priors.toml", "after": "none"}.get(key, "none")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(shown(value))
+
+
+def _applies(key: str, test: TestSection) -> bool:
+    return (test.method == "posterior") == (key in ("prior", "probability"))

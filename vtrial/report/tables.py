@@ -1,0 +1,270 @@
+"""The tables of a report: operating characteristics, exact sizes, fitted rates, diagnostics."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from great_tables import GT, loc, style
+from markupsafe import Markup
+
+from vtrial.design.one_sample import size_and_power
+from vtrial.estimate.proportions import ENDPOINTS
+from vtrial.evidence import Evidence
+from vtrial.posterior import Posterior
+from vtrial.protocol import ALPHA
+from vtrial.report.fitted import fitted_rates
+from vtrial.report.words import metric_in_words, number, percent
+from vtrial.scenario.sweep import shown
+
+if TYPE_CHECKING:
+    from vtrial.result import Result
+
+MOST_ROWS = 300  # of one table
+MOST_CELLS = 30  # whose every metric is shown
+DECISIONS = (".reject", ".error")
+_SIMULATED = {"simulated": "estimate", "error": "± MC error", "low": "low", "high": "high"}
+_EXACT = {"exact": "value", "exact_error": "± draws"}
+
+
+def drawn(
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    group: str | None = None,
+    right: Sequence[str] = (),
+    code: Sequence[str] = (),
+    spanners: Mapping[str, Sequence[str]] | None = None,
+) -> Markup:
+    """A frame of texts as an HTML table with id `name`; great_tables escapes every text.
+
+    labels: column heads. group: column whose values head groups of rows. right: columns that stand on the right. code:
+    columns in a typewriter face. spanners: heads over several columns.
+    """
+    table = GT(frame.astype(str), groupname_col=group, id=name).tab_options(
+        table_width="100%", table_font_size="0.86rem", data_row_padding="3px", row_group_padding="5px"
+    )
+    table = table.cols_label(cases=dict(labels or {})) if labels else table
+    rest = [column for column in frame.columns if column not in right and column != group]
+    table = table.cols_align("left", columns=rest).cols_align("right", columns=list(right))
+    for label, columns in (spanners or {}).items():
+        table = table.tab_spanner(label=label, columns=list(columns))
+    if code:
+        table = table.tab_style(style.text(font="monospace", size="0.8rem"), loc.body(columns=list(code)))
+    return Markup(table.as_raw_html())
+
+
+def characteristics(result: "Result", cell: int, name: str) -> Markup:
+    """Every operating characteristic of one cell, a row a metric, in groups."""
+    of_cell: Any = result.characteristics["cell"] == cell
+    rows = _figures(result, of_cell)
+    order = {f"Rate of {words}": k for k, words in enumerate(_rate_heads(result))}
+    rows = rows.sort_values("group", key=lambda g: g.map(order).fillna(-1), kind="stable")
+    return _figures_table(rows.drop(columns=["cell"]), name, group="group")
+
+
+def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
+    """The decision metrics of every cell of a sweep, a group a metric; and how many rows were left out.
+
+    Without tests: the rates of every endpoint.
+    """
+    metric: Any = result.characteristics["metric"]
+    wanted = metric.str.endswith(DECISIONS)
+    if not wanted.any():
+        wanted = metric.isin([f"{endpoint}.rate" for endpoint in ENDPOINTS])
+    rows = _figures(result, wanted)
+    rows["group"] = [f"{words} [{name}]" for words, name in zip(rows["words"], rows["metric"], strict=True)]
+    rows = rows.sort_values("group", key=lambda g: g.map({v: k for k, v in enumerate(dict.fromkeys(g))}), kind="stable")
+    for key in reversed(result.scenario.swept):
+        values = [shown(cell.swept[key]) for cell in result.scenario.cells]
+        rows.insert(0, key, [str(values[number]) for number in rows["cell"]])
+    table = _figures_table(rows.drop(columns=["cell", "words", "metric"]).head(MOST_ROWS), name, group="group")
+    return table, max(0, len(rows) - MOST_ROWS)
+
+
+def sizes(result: "Result") -> pd.DataFrame:
+    """Exact size of each test at its null, a row for each test and number of patients that differ between cells.
+
+    Columns: test, endpoint, null, method, alpha (NaN for "posterior"), population, n (the most frequent number of
+    patients), critical, size (at n), n_low, n_high (that occurred), low, high (least and greatest size there),
+    mean (size over trials). The size is that of the test alone, every patient having the endpoint with the null's rate.
+    """
+    rows: dict[tuple[object, ...], dict[str, object]] = {}
+    for cell, protocol in enumerate(result.protocols):
+        trials: Any = result.trials[result.trials["cell"] == cell]
+        for test in protocol.tests:
+            occurred = trials[f"n.{test.population}"].value_counts(normalize=True).sort_index()
+            n, weight = occurred.index.to_numpy(int), occurred.to_numpy()
+            critical = protocol.numbers.bounds[test.name][n]
+            at_null = np.asarray(size_and_power(critical, n, test.null, test.alternative))
+            most = int(np.argmax(weight))
+            alpha = math.nan if test.method == "posterior" else ALPHA if test.alpha is None else test.alpha
+            key = (test.name, test.null, test.method, alpha, test.alternative, test.population, int(n[most]))
+            row = {
+                "test": test.name, "endpoint": test.endpoint, "null": test.null, "method": test.method, "alpha": alpha,
+                "alternative": test.alternative, "population": test.population, "n": int(n[most]),
+                "critical": int(critical[most]), "size": float(at_null[most]), "n_low": int(n.min()),
+                "n_high": int(n.max()), "low": float(at_null.min()), "high": float(at_null.max()),
+                "mean": float(at_null @ weight),
+            }  # fmt: skip
+            rows.setdefault(key, row)
+    return pd.DataFrame(list(rows.values()))
+
+
+def sizes_table(table: Any, name: str) -> Markup:
+    """`sizes` for readers."""
+    rows = []
+    for _, row in table.head(MOST_ROWS).iterrows():
+        n, critical = row["n"], row["critical"]
+        sign, possible = ("≥", critical <= n) if row["alternative"] == "greater" else ("≤", critical >= 0)
+        above = row["size"] > row["alpha"]
+        rows.append(
+            {
+                "test": row["test"],
+                "null": percent(row["null"]),
+                "method": row["method"],
+                "alpha": "–" if math.isnan(row["alpha"]) else f"{row['alpha']:g}",
+                "n": f"{n} {row['population']}",
+                "rejects": f"{sign} {critical} ({critical / n:.1%})" if possible and n else "never",
+                "size": f"{row['size']:.4f}{' > alpha' if above else ''}",
+                "occurred": f"{row['n_low']}" if row["n_low"] == row["n_high"] else f"{row['n_low']} – {row['n_high']}",
+                "range": number(row["low"])
+                if row["n_low"] == row["n_high"]
+                else f"{row['low']:.4f} – {row['high']:.4f}",
+                "mean": number(row["mean"]),
+            }
+        )
+    labels = {
+        "n": "n, most frequent", "rejects": "rejects at", "size": "exact size", "occurred": "n", "range": "size",
+        "mean": "mean size",
+    }  # fmt: skip
+    spanners = {"over the n that occurred": ["occurred", "range", "mean"]}
+    right = ["null", "alpha", "n", "rejects", "size", "occurred", "range", "mean"]
+    return drawn(pd.DataFrame(rows), name, labels=labels, right=right, code=["test"], spanners=spanners)
+
+
+def excess(table: Any) -> list[str]:
+    """A sentence for each test whose exact size exceeds its alpha somewhere."""
+    sentences = []
+    for (test, method, alpha), rows in table.groupby(["test", "method", "alpha"], sort=False):
+        above = rows[rows["size"] > alpha]
+        if above.empty:
+            continue
+        worst = above.loc[above["size"].idxmax()]
+        at = f"{worst['size']:.4f} at n = {worst['n']} for a null of {percent(worst['null'])}"
+        often = "" if len(rows) == 1 else f", and exceeds it at {len(above)} of the {len(rows)} sizes in this sweep"
+        sentences.append(f"The {method} test '{test}' has an exact size of {at}, above its alpha of {alpha:g}{often}.")
+    return sentences
+
+
+def fitted(evidence: Evidence, posterior: Posterior, name: str) -> Markup:
+    """Published against fitted, every rate that the models read."""
+    rates: Any = fitted_rates(evidence, posterior)
+    rows = [
+        {
+            "group": "for all doses together (conditional rates)" if rate["dose"] == "all" else "by dose",
+            "words": rate["words"],
+            "dose": rate["dose"],
+            "count": f"{rate['count']}/{rate['n']}",
+            "published": f"{rate['published']:.1%}",
+            "jeffreys": f"{rate['jeffreys_low']:.1%} – {rate['jeffreys_high']:.1%}",
+            "mean": f"{rate['mean']:.1%}",
+            "q80": f"{rate['q10']:.1%} – {rate['q90']:.1%}",
+            "q95": f"{rate['q025']:.1%} – {rate['q975']:.1%}",
+        }
+        for _, rate in rates.iterrows()
+    ]
+    labels = {
+        "words": "rate", "count": "count", "published": "rate", "jeffreys": "95% Jeffreys", "q80": "80% interval",
+        "q95": "95% interval",
+    }  # fmt: skip
+    spanners = {"published": ["count", "published", "jeffreys"], "fitted": ["mean", "q80", "q95"]}
+    right = ["dose", "count", "published", "jeffreys", "mean", "q80", "q95"]
+    return drawn(pd.DataFrame(rows), name, group="group", labels=labels, right=right, spanners=spanners)
+
+
+def diagnostics(posterior: Posterior, evidence: Evidence) -> pd.DataFrame:
+    """A row a parameter: prior and posterior mean and SD, their ratio, R-hat, effective sample sizes, and moved or not.
+
+    The prior's mean and SD are those of priors.toml, not of draws.
+    """
+    table: Any = posterior.tree["diagnostics"].to_dataset().drop_vars("divergences").to_dataframe().reset_index()
+    priors = evidence.priors
+    for column in ("mean", "sd"):
+        table[f"prior_{column}"] = [
+            getattr(priors.slope if name.startswith("slope[") else priors.intercept[name[10:-1]], column)
+            for name in table["parameter"]
+        ]
+    table["ratio"] = table["sd"] / table["prior_sd"]
+    table["moved"] = np.where(table["ratio"] > 0.9, "hardly moved: ratio above 0.9", "moved by the data")
+    return table
+
+
+def diagnostics_table(table: pd.DataFrame, name: str) -> Markup:
+    """`diagnostics` for readers."""
+    columns = {"prior_mean": 2, "prior_sd": 2, "mean": 2, "sd": 2, "ratio": 2, "rhat": 4}
+    frame = pd.DataFrame({"parameter": table["parameter"]})
+    for column, digits in columns.items():
+        frame[column] = [f"{value:.{digits}f}" for value in table[column]]
+    for column in ("ess_bulk", "ess_tail"):
+        frame[column] = [f"{value:,.0f}" for value in table[column]]
+    labels = {
+        "prior_mean": "mean", "prior_sd": "SD", "mean": "mean", "sd": "SD", "ratio": "SD ratio", "rhat": "R-hat",
+        "ess_bulk": "bulk", "ess_tail": "tail",
+    }  # fmt: skip
+    spanners = {
+        "prior": ["prior_mean", "prior_sd"],
+        "posterior": ["mean", "sd"],
+        "effective sample size": ["ess_bulk", "ess_tail"],
+    }
+    right = [column for column in frame.columns if column != "parameter"]
+    return drawn(frame, name, labels=labels, right=right, code=["parameter"], spanners=spanners)
+
+
+def _figures(result: "Result", wanted: Any) -> Any:
+    """Simulated and exact side by side, as texts: cell, group, words, metric and the columns of both."""
+    table: Any = result.characteristics[wanted]
+    exact: Any = table[table["method"] == "exact"].set_index(["cell", "metric"])
+    rows = []
+    for _, row in table[table["method"] == "simulated"].iterrows():
+        group, words = metric_in_words(result, row["metric"])
+        digits = 2 if group == "Patients" else 4
+        key = (row["cell"], row["metric"])
+        known = exact.loc[key] if key in exact.index else None
+        rows.append(
+            {
+                "cell": int(row["cell"]),
+                "group": group,
+                "words": words,
+                "metric": row["metric"],
+                "simulated": number(row["estimate"], digits),
+                "error": number(row["mcse"], digits),
+                "low": number(row["low"], digits),
+                "high": number(row["high"], digits),
+                "exact": "" if known is None else number(known["estimate"]),
+                "exact_error": "" if known is None else number(known["mcse"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _figures_table(rows: Any, name: str, *, group: str) -> Markup:
+    labels = {"words": "quantity", "metric": "name"} | _SIMULATED | _EXACT
+    labels = {column: label for column, label in labels.items() if column in rows}
+    spanners = {"simulated (95% Monte Carlo interval)": list(_SIMULATED), "exact": list(_EXACT)}
+    code = [column for column in ("metric",) if column in rows]
+    right = [*_SIMULATED, *_EXACT]
+    if not rows["exact"].str.len().any():
+        rows = rows.drop(columns=list(_EXACT))
+        labels = {column: label for column, label in labels.items() if column not in _EXACT}
+        spanners.pop("exact")
+        right = list(_SIMULATED)
+    return drawn(rows, name, group=group, labels=labels, right=right, code=code, spanners=spanners)
+
+
+def _rate_heads(result: "Result") -> list[str]:
+    from vtrial.estimate.proportions import WORDS
+
+    return [WORDS[endpoint] for endpoint in ENDPOINTS if endpoint in result.protocols[0].plan.endpoints]
