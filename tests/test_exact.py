@@ -93,7 +93,9 @@ def test_fixed_numbers_at_three_doses_by_hand(protocol, alternative):
 def test_dose_by_dose_equals_all_at_one_dose(protocol):
     """The same rate at three doses is one binomial: two code paths, one number."""
     world = {"truth": {"orr": {"150": 0.6, "450": 0.6}, "cr": {"150": 0.2, "450": 0.2}}}
-    fixed = protocol(arm=[{"doses": {"150": 20, "300": 40, "450": 30}, "allocation": "fixed"}], test=[ORR, CR], world=world)
+    fixed = protocol(
+        arm=[{"doses": {"150": 20, "300": 40, "450": 30}, "allocation": "fixed"}], test=[ORR, CR], world=world
+    )
     one = protocol(arm=[{"doses": {"300": 1}}], cohort={"infused": 90, "attrition": 0.0}, test=[ORR, CR], world=world)
     a, b = exact.reject_probabilities(fixed, fixed.worlds), exact.reject_probabilities(one, one.worlds)
     for name in ("orr", "cr"):

@@ -51,7 +51,7 @@ def evidence(
         published = f"{row['count']:g} of {row['n']:g}" if row["count"] >= 0 else row["published"]
         limits = f"{_limit(row['low'])} - {_limit(row['high'])}" if row["low"] == row["low"] else ""
         texts = (str(fact), published, limits, row["unit"], row["population"], row["use"], row["source"])
-        table.add_row(*(_plain(text) for text in texts))
+        table.add_row(*(_plain(str(text)) for text in texts))
     out.print(table)
     out.print(f"{len(facts)} facts")
 

@@ -34,7 +34,7 @@ def sentence(result: "Result") -> str:
     where = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {world}"
     verb = "is" if metric.endswith(".rate") else "with probability"
     return capitalised(
-        f"{what} {verb} {', '.join(steps)}{where} ({trials} a cell; ± is one Monte Carlo standard error)."
+        f"{what} {verb} {'; '.join(steps)}{where} ({trials} a cell; ± is one Monte Carlo standard error)."
     )
 
 

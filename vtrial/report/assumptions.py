@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 from vtrial import engine, exact
 from vtrial.curves import DOSED, STEPS_OF
 from vtrial.evidence import correlation_names
+from vtrial.evidence.priors import Normal
 from vtrial.protocol import ALPHA, Protocol
 from vtrial.report.words import claim_of, number
 from vtrial.scenario.sections import TestSection
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from vtrial.result import Result
 
 SHIFTS = (0.3, 0.5)  # between-trial SDs, logit scale, at which the answer is also shown
-_WORLDS = 2000  # worlds that the shifted answer is averaged over
 
 NEARLY_CIRCULAR = (
     "A between-trial SD of 0 means that the next trial is exactly like this study: over the study's own posterior, the "
@@ -49,8 +49,8 @@ def settings(result: "Result") -> pd.DataFrame:
     for k, arm in enumerate(dumped["arm"]):
         given = raw["arm"][k] if k < len(raw.get("arm", [])) else {}
         add(f"[[arm]] {arm['name']}", f"arm.{arm['name']}", arm, given)
-    for section in ("cohort", "calendar"):
-        add(f"[{section}]", section, dumped[section], raw.get(section, {}))
+    add("[cohort]", "cohort", dumped["cohort"], raw.get("cohort", {}))
+    add("[calendar], read and checked, but not used yet", "calendar", dumped["calendar"], raw.get("calendar", {}))
     for k, test in enumerate(design.test):
         add(f"[[test]] {test.name}", f"test.{test.name}", dumped["test"][k], raw["test"][k], test)
     add("[simulation]", "simulation", dumped["simulation"], raw.get("simulation", {}))
@@ -63,10 +63,10 @@ def priors(result: "Result") -> pd.DataFrame:
     steps = [step for system in result.evidence.systems for step in STEPS_OF[system]]
     for step in steps:
         prior = assumed.intercept[step.name.lower()]
-        rows.append((f"intercept[{step.name.lower()}]", f"Normal({prior.mean:g}, {prior.sd:g})", prior.reason))
+        rows.append((f"intercept[{step.name.lower()}]", _normal(prior), prior.reason))
     dosed = ", ".join(step.name.lower() for step in steps if step in DOSED)
     slope = assumed.slope
-    rows.append((f"slope[{dosed}]", f"Normal({slope.mean:g}, {slope.sd:g})", slope.reason))
+    rows.append((f"slope[{dosed}]", _normal(slope), slope.reason))
     return pd.DataFrame(rows, columns=["parameter", "prior", "reason"])
 
 
@@ -105,7 +105,7 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
         {"sd": "0 (as above)"}
         | {name: _with_error(*known.loc[f"{name}.reject", ["estimate", "mcse"]].astype(float)) for name in names}
     ]
-    count = min(_WORLDS, protocol.worlds.size)
+    count = protocol.worlds.size
     seed = protocol.design.simulation.seed
     for sd in SHIFTS:
         numbers = dataclasses.replace(protocol.numbers, between_trial_sd=np.float32(sd))
@@ -120,6 +120,10 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
     words = f"An SD of {SHIFTS[0]:g} moves a rate of {rate:.0%} to between {ends[0]:.0%} and {ends[1]:.0%} in 95% of trials."
     heads = {name: f"{claim_of(result, name)} ({name})" for name in names}
     return pd.DataFrame(rows).rename(columns=heads), words
+
+
+def _normal(prior: Normal) -> str:
+    return f"Normal({prior.mean:g},\N{NO-BREAK SPACE}{prior.sd:g})"
 
 
 def _with_error(estimate: float, error: float) -> str:
@@ -159,7 +163,7 @@ def _in_words(path: str, key: str, value: Any, protocol: Protocol, test: TestSec
         return {"correlation": "those of priors.toml", "after": "none"}.get(key, "none")
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(shown(value))
+    return f"{value:g}" if isinstance(value, float) else str(shown(value))
 
 
 def _applies(key: str, test: TestSection) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial.errors import InputError
+from vtrial.estimate.proportions import WORDS
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.report.fitted import BY_DOSE, fitted_rates
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
     from vtrial.result import Result
     from vtrial.scenario import TestSection
 
-Chart = alt.LayerChart | alt.FacetChart | alt.Chart
+Chart = alt.LayerChart | alt.FacetChart | alt.VConcatChart | alt.Chart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
 _PUBLISHED, _FITTED = "published, 95% Jeffreys interval", "fitted, 80% (thick) and 95% interval"
-_MOST_BARS = 48
+_MOST_BARS = 36
+_SHAPES = ["circle", "square", "triangle-up", "diamond"]
+_CROSS = "M-.8,-.8L.8,.8M.8,-.8L-.8,.8"
 
 
 def fit(result: "Result") -> Chart:
@@ -46,14 +49,11 @@ def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
         limits = {"low95": "q025", "high95": "q975", "low80": "q10", "high80": "q90"}
         rows.append(common | {"what": _FITTED, "rate": rate["mean"]} | {k: rate[q] for k, q in limits.items()})
     data = pd.DataFrame(rows)
-    doses = [f"{dose:g}" for dose in evidence.doses]
-    colour = alt.Color(
-        "what:N", title=None, scale=alt.Scale(domain=[_PUBLISHED, _FITTED], range=["#222222", COLOURS[0]])
-    )
+    doses, kinds = [f"{dose:g}" for dose in evidence.doses], [_PUBLISHED, _FITTED]
     base = alt.Chart().encode(
         x=alt.X("dose:O", sort=doses, title=f"dose, {evidence.priors.dose.unit}", axis=alt.Axis(labelAngle=0)),
-        xOffset=alt.XOffset("what:N", sort=[_PUBLISHED, _FITTED]),
-        color=colour,
+        xOffset=alt.XOffset("what:N", sort=kinds),
+        color=alt.Color("what:N", title=None, scale=alt.Scale(domain=kinds, range=["#222222", COLOURS[0]])),
         tooltip=[
             alt.Tooltip("what:N", title="rate"),
             alt.Tooltip("dose:N", title="dose"),
@@ -63,11 +63,11 @@ def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
             alt.Tooltip("high95:Q", title="95% to", format=".1%"),
         ],
     )
-    percents = alt.Axis(format="%", tickCount=5)
-    wide = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low95:Q", title="patients", axis=percents), y2="high95:Q")
+    percents = alt.Axis(format="%", tickCount=5, minExtent=36)
+    wide = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low95:Q", title="rate", axis=percents), y2="high95:Q")
     thick = base.transform_filter("isValid(datum.low80)").mark_rule(strokeWidth=5).encode(y="low80:Q", y2="high80:Q")
     dots = base.mark_point(filled=True, size=55, opacity=1).encode(
-        y="rate:Q", shape=alt.Shape("what:N", title=None, scale=alt.Scale(range=["circle", "diamond"]))
+        y="rate:Q", shape=alt.Shape("what:N", title=None, scale=alt.Scale(domain=kinds, range=["circle", "diamond"]))
     )
     order = list(dict.fromkeys(data["endpoint"]))
     return (
@@ -86,67 +86,82 @@ def power(result: "Result") -> Chart:
     """
     if not result.scenario.swept:
         raise InputError(f"{result.scenario.where}: nothing was swept, so there is no power curve; add a [sweep]")
-    names = [test.name for test in result.protocols[0].tests]
-    if not names:
+    tests = result.protocols[0].tests
+    if not tests:
         raise InputError(f"{result.scenario.where}: there is no [[test]], so there is no power curve")
-    words = {f"{name}.reject": f"{claim_of(result, name)} ({name})" for name in names}
+    words = {f"{test.name}.reject": f"{claim_of(result, test.name)} ({test.name})" for test in tests}
     return _over_sweep(result, words, title="probability that it is shown")
 
 
 def rates(result: "Result") -> Chart:
     """Each endpoint's mean rate over what was swept: for a sweep without tests."""
-    from vtrial.estimate.proportions import WORDS
-
     words = {f"{endpoint}.rate": WORDS[endpoint] for endpoint in result.protocols[0].plan.endpoints}
-    return _over_sweep(result, words, title="mean rate over trials")
+    return _over_sweep(result, words, title="mean rate over trials, of the infused")
 
 
 def _over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart:
-    """Metrics over the first swept key; further keys are told apart by panel."""
     data, key, others = _swept_table(result, words)
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in data["x"])
-    data["x"] = data["x"] if numeric else data["x"].astype(str)
-    many = len(words) > 1
-    low, high = _domain(data)
-    scale, percents = alt.Scale(domain=[low, high], nice=False), alt.Axis(format="~%")
-    colour = alt.Color("metric:N", title=None, sort=list(words.values()), scale=alt.Scale(range=list(COLOURS)))
-    tooltip = [
-        alt.Tooltip("metric:N"),
-        alt.Tooltip("cell:N", title="cell"),
-        *(alt.Tooltip(f"{name}:{kind}", format=".4f") for name, kind in (("estimate", "Q"), ("mcse", "Q"))),
-        *([alt.Tooltip("exact:Q", format=".4f")] if data["exact"].notna().any() else []),
-    ]
-    base = alt.Chart().encode(color=colour, tooltip=tooltip)
-    if numeric:
-        along = alt.X("x:Q", title=key, scale=alt.Scale(zero=False, nice=False, padding=15))
-        across = alt.Y("estimate:Q", title=title, scale=scale, axis=percents)
-        place, interval = {"x": along, "y": across}, {"x": along, "y": alt.Y("low:Q", scale=scale), "y2": "high:Q"}
-        exact = {"x": along, "y": alt.Y("exact:Q", scale=scale)}
-    else:
-        along = alt.Y("x:N", title=key, sort=list(dict.fromkeys(data["x"])), axis=alt.Axis(labelLimit=320))
-        across = alt.X("estimate:Q", title=title, scale=scale, axis=percents)
-        aside: dict[str, Any] = {"yOffset": alt.YOffset("metric:N", sort=list(words.values()))} if many else {}
-        place, interval = {"x": across, "y": along, **aside}, {"x": alt.X("low:Q", scale=scale), "x2": "high:Q"}
-        interval |= {"y": along, **aside}
-        exact = {"x": alt.X("exact:Q", scale=scale), "y": along, **aside}
-    layers = [base.mark_line(strokeWidth=1.5, opacity=0.8).encode(**place)] if numeric else []
-    layers += [
-        base.mark_rule(strokeWidth=2).encode(**interval),
-        base.mark_point(filled=True, size=45, opacity=1).encode(
-            **place, shape=alt.Shape("metric:N", title=None, sort=list(words.values()))
-        ),
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in data["x"]):
+        return _curves(data, key, others, list(words.values()), title=title)
+    data["x"] = data["x"].astype(str)
+    panels = [_dots(data[data["metric"] == metric], metric, title=title) for metric in words.values()]
+    return alt.vconcat(*panels)
+
+
+def _curves(data: Any, key: str, others: list[str], metrics: list[str], *, title: str) -> Chart:
+    """Curves over a numeric key; a panel for each combination of the others."""
+    scale = alt.Scale(domain=_domain(data), nice=False)
+    x = alt.X("x:Q", title=key, scale=alt.Scale(zero=False, nice=False, padding=15))
+    y = alt.Y("estimate:Q", title=title, scale=scale, axis=alt.Axis(format="~%"))
+    base = alt.Chart().encode(x=x, tooltip=_tooltip(data), color=_by_metric(alt.Color, metrics, list(COLOURS)))
+    layers = [
+        base.mark_line(strokeWidth=1.5, opacity=0.8).encode(y=y),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),
+        base.mark_point(filled=True, size=50, opacity=1).encode(y=y, shape=_by_metric(alt.Shape, metrics, _SHAPES)),
     ]
     if data["exact"].notna().any():
-        cross = base.transform_filter("isValid(datum.exact)").mark_point(
-            shape="cross", angle=45, size=90, filled=False, strokeWidth=1.2, color="black", opacity=1
-        )
-        layers.append(cross.encode(**exact, color=alt.value("black")))
-    step = max(36, 22 * len(words))
-    size = {"width": 640 if not others else 300, "height": 300 if numeric else alt.Step(step)}
-    chart = alt.layer(*layers, data=data).properties(**size)
+        layers.append(_cross(base).encode(y=alt.Y("exact:Q", scale=scale), color=alt.value("black")))
+    width = 300 if others else 640
+    chart = alt.layer(*layers, data=data, width=width, height=300 if not others else 220)
     if others:
-        chart = chart.facet(facet=alt.Facet("others:N", title=", ".join(others), sort=None), columns=2)
+        chart = chart.facet(facet=alt.Facet("others:N", title=None, sort=None), columns=2)
     return chart.configure_legend(orient="top", columns=1)
+
+
+def _dots(data: Any, metric: str, *, title: str) -> alt.LayerChart:
+    """One metric, a row a cell, on an axis of its own."""
+    scale = alt.Scale(domain=_domain(data), nice=False)
+    order = list(dict.fromkeys(data["cell"]))
+    base = alt.Chart().encode(
+        y=alt.Y("cell:N", title=None, sort=order, axis=alt.Axis(labelLimit=360, grid=True)), tooltip=_tooltip(data)
+    )
+    x = alt.X("estimate:Q", title=title, scale=scale, axis=alt.Axis(format="~%", tickCount=8))
+    layers = [
+        base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(x=alt.X("low:Q", scale=scale), x2="high:Q"),
+        base.mark_point(filled=True, size=50, opacity=1, color=COLOURS[0]).encode(x=x),
+    ]
+    if data["exact"].notna().any():
+        layers.append(_cross(base).encode(x=alt.X("exact:Q", scale=scale)))
+    return alt.layer(*layers, data=data, width=520, height=alt.Step(30), title=metric)
+
+
+def _by_metric(channel: Any, metrics: list[str], values: list[str]) -> Any:
+    """Colour or shape by metric; with the same domain and title, so that both share one legend."""
+    steps = [values[k % len(values)] for k in range(len(metrics))]
+    return channel("metric:N", title=None, scale=alt.Scale(domain=metrics, range=steps))
+
+
+def _cross(base: alt.Chart) -> alt.Chart:
+    """A thin cross at the exact value, where there is one."""
+    known = base.transform_filter("isValid(datum.exact)")
+    return known.mark_point(shape=_CROSS, size=70, filled=False, strokeWidth=1.3, color="black", opacity=1)
+
+
+def _tooltip(data: Any) -> list[alt.Tooltip]:
+    exact = [alt.Tooltip("exact:Q", format=".4f")] if data["exact"].notna().any() else []
+    error = alt.Tooltip("mcse:Q", title="± MC error", format=".4f")
+    simulated = alt.Tooltip("estimate:Q", title="simulated", format=".4f")
+    return [alt.Tooltip("metric:N", title=" "), alt.Tooltip("cell:N", title="cell"), simulated, error, *exact]
 
 
 def _swept_table(result: "Result", words: dict[str, str]) -> tuple[Any, str, list[str]]:

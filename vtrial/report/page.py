@@ -154,7 +154,7 @@ def _answer_figure(result: "Result") -> Figure:
             name="over-trials",
             caption="The rates that the simulated trials observed, each with its null and critical rate. This is the "
             "spread over trials, not Monte Carlo error." + waits,
-            description="For each test a histogram of the observed rate over trials, its null and critical rate marked.",
+            description="For each test a histogram of the observed rate over trials, null and critical rate marked.",
         )
     over = listed(result.scenario.swept)
     if not result.protocols[0].tests:
@@ -167,8 +167,8 @@ def _answer_figure(result: "Result") -> Figure:
     return drawn(
         charts.power(result),
         name="power",
-        caption=f"Probability that each test rejects, over {over}: simulated with 95% Monte Carlo intervals (coloured), "
-        "exact where an exact value exists (black crosses).",
+        caption=f"Probability that each test rejects, over {over}: simulated with 95% Monte Carlo intervals "
+        "(coloured), exact where an exact value exists (black crosses).",
         description=f"Rejection probability of each test over {over}.",
     )
 

@@ -10,7 +10,7 @@ from great_tables import GT, loc, style
 from markupsafe import Markup
 
 from vtrial.design.one_sample import size_and_power
-from vtrial.estimate.proportions import ENDPOINTS
+from vtrial.estimate.proportions import ENDPOINTS, WORDS
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.protocol import ALPHA
@@ -154,7 +154,7 @@ def excess(table: Any) -> list[str]:
             continue
         worst = above.loc[above["size"].idxmax()]
         at = f"{worst['size']:.4f} at n = {worst['n']} for a null of {percent(worst['null'])}"
-        often = "" if len(rows) == 1 else f", and exceeds it at {len(above)} of the {len(rows)} sizes in this sweep"
+        often = "" if len(rows) == 1 else f", and exceeds it in {len(above)} of the {len(rows)} rows below"
         sentences.append(f"The {method} test '{test}' has an exact size of {at}, above its alpha of {alpha:g}{often}.")
     return sentences
 
@@ -227,8 +227,11 @@ def _figures(result: "Result", wanted: Any) -> Any:
     """Simulated and exact side by side, as texts: cell, group, words, metric and the columns of both."""
     table: Any = result.characteristics[wanted]
     exact: Any = table[table["method"] == "exact"].set_index(["cell", "metric"])
+    place = {f"{test.name}.reject": k for k, test in enumerate(result.protocols[0].tests)}
+    simulated = table[table["method"] == "simulated"]
+    simulated = simulated.sort_values("metric", key=lambda m: m.map(place).fillna(len(place)), kind="stable")
     rows = []
-    for _, row in table[table["method"] == "simulated"].iterrows():
+    for _, row in simulated.iterrows():
         group, words = metric_in_words(result, row["metric"])
         digits = 2 if group == "Patients" else 4
         key = (row["cell"], row["metric"])
@@ -244,7 +247,7 @@ def _figures(result: "Result", wanted: Any) -> Any:
                 "low": number(row["low"], digits),
                 "high": number(row["high"], digits),
                 "exact": "" if known is None else number(known["estimate"]),
-                "exact_error": "" if known is None else number(known["mcse"]),
+                "exact_error": "" if known is None else _error(known["mcse"]),
             }
         )
     return pd.DataFrame(rows)
@@ -264,7 +267,9 @@ def _figures_table(rows: Any, name: str, *, group: str) -> Markup:
     return drawn(rows, name, group=group, labels=labels, right=right, code=code, spanners=spanners)
 
 
-def _rate_heads(result: "Result") -> list[str]:
-    from vtrial.estimate.proportions import WORDS
+def _error(mcse: float) -> str:
+    return "none" if mcse == 0.0 else number(mcse)
 
+
+def _rate_heads(result: "Result") -> list[str]:
     return [WORDS[endpoint] for endpoint in ENDPOINTS if endpoint in result.protocols[0].plan.endpoints]

@@ -19,7 +19,7 @@ _OF_RATE = {
 }
 _OF_TRIAL = {
     "all.reject": "every test rejects",
-    "familywise.error": "some null that is true is rejected (familywise error)",
+    "familywise.error": "some null that is true in its world is rejected (familywise error)",
     "n.enrolled": "patients enrolled, mean over trials",
     "n.infused": "patients infused, mean over trials",
 }

@@ -1,0 +1,130 @@
+"""The table of operating characteristics and its Monte Carlo errors."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import vtrial
+from vtrial.characteristics import COLUMNS, clustered_mcse, interval
+
+
+def test_one_world_is_the_usual_standard_error():
+    values = np.random.default_rng(1).normal(size=1000)
+    expected = values.std(ddof=1) / math.sqrt(1000)
+    assert clustered_mcse(values, np.zeros(1000, int), 1, math.inf) == pytest.approx(expected)
+
+
+def test_trials_that_share_worlds_are_clustered():
+    """The stated error is the spread of the estimate over repetitions: 400 of them, worlds drawn anew each time."""
+    rng = np.random.default_rng(2)
+    worlds, trials = 200, 2000
+    estimates, stated = [], []
+    for _ in range(400):
+        p = rng.beta(4, 2, worlds)
+        draws = np.arange(trials) % worlds
+        values = (rng.random(trials) < p[draws]).astype(float)
+        estimates.append(values.mean())
+        stated.append(clustered_mcse(values, draws, worlds, worlds))
+    assert np.mean(stated) == pytest.approx(np.std(estimates), rel=5 / math.sqrt(800))
+    naive = math.sqrt(np.var(values) / trials)
+    assert np.mean(stated) > 1.3 * naive
+
+
+@pytest.mark.parametrize("trials", [300, 4000])
+def test_autocorrelated_draws_add_their_own_error(trials):
+    """Worlds that come in blocks of five equal ones are worth a fifth: fewer or more trials than worlds."""
+    rng = np.random.default_rng(3)
+    worlds = 1000
+    estimates, stated = [], []
+    for _ in range(500):
+        p = np.repeat(rng.beta(4, 2, worlds // 5), 5)[rng.permutation(worlds)]
+        draws = np.arange(trials) % worlds
+        values = (rng.random(trials) < p[draws]).astype(float)
+        estimates.append(values.mean())
+        stated.append(clustered_mcse(values, draws, worlds, worlds / 5))
+    ratio = np.mean(stated) / np.std(estimates)
+    # exact where worlds repeat; an upper bound where they do not, because then no pair tells the worlds apart
+    assert 1 - 5 / math.sqrt(1000) < ratio < (1.15 if trials > worlds else 1.6)
+
+
+def test_the_error_never_falls_below_the_draws_own():
+    rng = np.random.default_rng(4)
+    p = rng.beta(4, 2, 50)
+    draws = np.arange(100_000) % 50
+    values = (rng.random(100_000) < p[draws]).astype(float)
+    assert clustered_mcse(values, draws, 50, 25.0) > 0.9 * p.std() / 5.0
+
+
+@given(st.floats(0.0, 1.0), st.floats(1e-6, 0.2), st.integers(1, 10**6))
+def test_intervals_hold_the_estimate_and_stay_inside(estimate, mcse, trials):
+    low, high = interval(estimate, mcse, trials)
+    assert 0.0 <= low <= estimate + 1e-12
+    assert estimate - 1e-12 <= high <= 1.0
+
+
+def test_never_in_a_thousand_is_not_never():
+    low, high = interval(0.0, 0.0, 1000)
+    assert low == 0.0
+    assert 0.003 < high < 0.004
+
+
+def test_the_table_is_tidy(karmma_result):
+    table = karmma_result.characteristics
+    assert tuple(table.columns) == COLUMNS
+    assert set(table["method"]) == {"simulated", "exact"}
+    assert not table.duplicated(["cell", "metric", "method"]).any()
+    finite = table[["estimate", "mcse", "low", "high"]].to_numpy()
+    assert np.isfinite(finite).all()
+    assert (table["low"] <= table["estimate"] + 1e-12).all()
+    assert (table["high"] >= table["estimate"] - 1e-12).all()
+    assert (table.loc[table["method"] == "simulated", "trials"] == 2000).all()
+    assert (table.loc[table["method"] == "exact", "trials"] == 0).all()
+
+
+def test_rates_follow_from_the_trials(karmma_result):
+    trials = karmma_result.trials
+    assert len(trials) == 2000
+    for endpoint in ("orr", "cr", "mrd", "crs3"):
+        assert karmma_result.value(f"{endpoint}.rate")[0] == pytest.approx((trials[f"{endpoint}.count"] / 128).mean())
+    in_enrolled = (trials["orr.count"] / trials["n.enrolled"]).mean()
+    assert karmma_result.value("orr.enrolled.rate")[0] == pytest.approx(in_enrolled)
+    assert karmma_result.value("cr.reject")[0] == pytest.approx(trials["cr.reject"].mean())
+    both = trials["orr.reject"] & trials["cr.reject"]
+    assert karmma_result.value("all.reject")[0] == pytest.approx(both.mean())
+    with pytest.raises(vtrial.InputError, match=r"no simulated metric 'orr\.rat'"):
+        karmma_result.value("orr.rat")
+
+
+def test_sweeps_have_a_column_for_each_key_and_the_same_patients(sample_size_result):
+    table, trials = sample_size_result.characteristics, sample_size_result.trials
+    assert list(table.columns) == [*COLUMNS, "cohort.enrolled"]
+    sizes = table.drop_duplicates("cell")["cohort.enrolled"].tolist()
+    assert sizes == [40, 60, 80, 100, 120, 140, 160, 180, 200]
+    by_cell = {cell: group.reset_index(drop=True) for cell, group in trials.groupby("cell")}
+    for smaller, larger in zip(range(8), range(1, 9), strict=True):  # prefixes: a larger trial only adds patients
+        assert (by_cell[smaller]["orr.count"] <= by_cell[larger]["orr.count"]).all()
+        added = by_cell[larger]["n.infused"] - by_cell[smaller]["n.infused"]
+        assert added.between(0, 20).all()
+        pd.testing.assert_series_equal(by_cell[smaller]["draw"], by_cell[larger]["draw"])
+
+
+def test_a_trial_without_patients_is_ordinary(posterior):
+    result = vtrial.run(
+        {"cohort": {"enrolled": 1, "attrition": 0.95}, "test": [{"name": "t", "endpoint": "orr", "null": 0.5}]},
+        trials=400,
+    )
+    empty = result.trials[result.trials["n.infused"] == 0]
+    assert len(empty) > 300
+    assert not empty["t.reject"].any()
+    assert empty["orr.rate"].isna().all()
+    assert np.isfinite(result.characteristics[["estimate", "low", "high"]].to_numpy()).all()
+
+
+def test_one_trial_has_no_error_to_state(posterior):
+    result = vtrial.run({"test": [{"name": "t", "endpoint": "orr", "null": 0.5}]}, trials=1)
+    assert math.isnan(result.value("orr.rate")[1])
+    assert result.value("orr.rate")[0] == result.trials["orr.rate"][0]

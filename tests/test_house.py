@@ -1,0 +1,96 @@
+"""The rules of the house: who imports what, and what the public names are."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vtrial
+
+PACKAGE = Path(vtrial.__file__).parent
+PURE = ["trial", "decisions", "engine", "world", "curves", "cohort", "conduct", "estimate"]
+HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "pandas", "xarray", "scipy", "pydantic", "altair", "pathlib"}
+
+
+def imports(file: Path) -> set[str]:
+    """Top-level modules that a file imports, its own package's spelled out."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("room", PURE)
+def test_the_simulation_imports_jax_and_nothing_heavier(room):
+    files = [PACKAGE / f"{room}.py"] if (PACKAGE / f"{room}.py").exists() else sorted((PACKAGE / room).glob("*.py"))
+    assert files
+    for file in files:
+        names = imports(file)
+        assert not {name.split(".")[0] for name in names} & HEAVY, file
+        own = {".".join(name.split(".")[:2]) for name in names if name.startswith("vtrial.")}
+        assert own <= {f"vtrial.{pure}" for pure in PURE}, (file, own)
+
+
+def test_the_simulation_runs_where_only_jax_and_numpy_are():
+    blocked = sorted(HEAVY - {"pathlib"})
+    code = (
+        "import sys\n"
+        f"for name in {blocked!r}: sys.modules[name] = None\n"
+        "import numpy as np\nfrom vtrial import engine\nfrom vtrial.trial import Numbers, Plan\nfrom vtrial.world import World\n"
+        "from vtrial.curves import Step\n"
+        "plan = Plan(50, 'enrolled', 'random', ('orr', 'crs3'), ())\n"
+        "numbers = Numbers(np.int32(50), np.zeros(1, np.float32), np.ones(1, np.float32), np.eye(3, dtype=np.float32), np.float32(0), {})\n"
+        "world = World(np.zeros((1, len(Step))), np.zeros((1, len(Step))))\n"
+        "out = engine.simulate(plan, numbers, world, seed=1, trials=2000)\n"
+        "print(out.counts['orr'].mean() / out.infused.mean())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert abs(float(done.stdout) - 0.5) < 0.01
+
+
+def test_pymc_stays_in_its_room():
+    for file in PACKAGE.rglob("*.py"):
+        if file.parent.name != "models":
+            assert not {name.split(".")[0] for name in imports(file)} & {"pymc", "pytensor", "nutpie", "arviz"}, file
+
+
+def test_importing_and_running_never_import_pymc(posterior, tmp_path):
+    code = (
+        "import sys, vtrial\n"
+        "heavy = {'pymc', 'pytensor', 'nutpie', 'arviz', 'jax', 'pandas', 'altair'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        "sys.argv = ['vtrial', 'run', 'karmma', '--trials', '300', '--out', sys.argv[1]]\n"
+        "from vtrial.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert not {'pymc', 'pytensor', 'nutpie'} & set(sys.modules)\n"
+        "print('kept out')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("kept out\n")
+
+
+def test_no_public_name_is_also_a_submodule():
+    submodules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not set(vtrial.__all__) & submodules
+    for name in vtrial.__all__:
+        assert getattr(vtrial, name) is not None
+    assert dir(vtrial) == sorted([*vtrial.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="no attribute 'rum'"):
+        vtrial.rum  # noqa: B018
+
+
+def test_public_functions_have_docstrings():
+    for name in vtrial.__all__:
+        assert (getattr(vtrial, name).__doc__ or "").strip(), name
+
+
+def test_no_file_is_two_rooms():
+    for file in PACKAGE.rglob("*.py"):
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 320, file

@@ -1,0 +1,112 @@
+"""The shipped scenarios answer their questions, and the answers are right."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import vtrial
+from vtrial import places
+
+
+@pytest.fixture(scope="module")
+def ran(posterior):
+    """Each shipped scenario once, with fewer trials."""
+    trials = {"karmma-type-one-error": 40_000}
+    return {
+        name: vtrial.run(name, trials=trials.get(name, 4000))
+        for name in ("karmma", "karmma-type-one-error", "dose-450", "next-trial")
+    }
+
+
+def test_all_are_known():
+    known = {"karmma", "karmma-type-one-error", "karmma-sample-size", "dose-450", "next-trial"}
+    assert known <= set(places.scenarios())
+    for name in known:
+        scenario = vtrial.load_scenario(name)
+        assert scenario.design.title
+        assert scenario.design.question.endswith("?")
+
+
+def agree(result, metric: str, cell: int = 0) -> None:
+    simulated, mcse = result.value(metric, cell=cell)
+    exact, own = result.value(metric, cell=cell, method="exact")
+    assert abs(simulated - exact) <= 5 * np.hypot(mcse, own) + 1e-12, (metric, cell, simulated, exact, mcse)
+
+
+def test_karmma_would_nearly_always_show_both(ran):
+    result = ran["karmma"]
+    for metric in ("orr.reject", "cr.reject"):
+        agree(result, metric)
+        assert result.value(metric, method="exact")[0] > 0.98
+    assert set(result.trials["n.infused"]) == {128}
+    assert result.value("orr.rate")[0] == pytest.approx(94 / 128, abs=0.03)
+    assert result.value("orr.enrolled.rate")[0] == pytest.approx(result.value("orr.rate")[0] * 128 / 140)
+
+
+def test_type_one_error_and_the_normal_tests_excess(ran):
+    result = ran["karmma-type-one-error"]
+    for cell in (0, 1):
+        for metric in ("orr.reject", "cr.reject", "familywise.error"):
+            agree(result, metric, cell)
+    # ORR 50% in the mix: a sum of binomials, slightly less spread than one binomial, whose size is known
+    assert 0.017 < result.value("orr.reject", cell=0, method="exact")[0] < binom.sf(75, 128, 0.5)
+    assert result.value("familywise.error", cell=0, method="exact") == result.value(
+        "orr.reject", cell=0, method="exact"
+    )
+    # CR 10% where ORR is as fitted: the normal test rejects from 20 of 128 on, which happens more often than 2.5%
+    error = result.value("familywise.error", cell=1, method="exact")[0]
+    assert error == pytest.approx(binom.sf(19, 128, 0.1), abs=0.0015)
+    assert 0.025 < error < 0.032
+
+
+def test_power_rises_with_the_number_enrolled(sample_size_result):
+    for metric in ("orr.reject", "cr.reject"):
+        exact = [sample_size_result.value(metric, cell=c, method="exact")[0] for c in range(9)]
+        assert np.all(np.diff(exact) > 0)
+        for cell in range(9):
+            agree(sample_size_result, metric, cell)
+
+
+def test_everybody_at_450_responds_more_and_has_more_crs(ran):
+    mixed, high = ran["karmma"], ran["dose-450"]
+    for endpoint in ("orr", "cr", "crs"):
+        assert high.value(f"{endpoint}.rate")[0] > mixed.value(f"{endpoint}.rate")[0] + 0.03
+    agree(high, "cr.reject")
+
+
+def test_the_next_trial_is_less_sure_than_karmma(ran):
+    result = ran["next-trial"]
+    sure = [result.value("cr.reject", cell=c, method="exact")[0] for c in range(3)]
+    assert sure[0] > sure[1] > sure[2]
+    for cell in range(3):
+        agree(result, "orr.reject", cell)
+        agree(result, "cr.reject", cell)
+    spread = [result.trials.query("cell == @c")["orr.rate"].std() for c in range(3)]
+    assert spread[0] < spread[1] < spread[2]
+
+
+@pytest.mark.parametrize(("truth", "expected"), [(0.65, 0.90498), (0.50, binom.sf(70, 119, 0.5))])
+def test_119_patients_at_300(posterior, truth, expected):
+    """Power of the exact test at ORR 65%, and its size for the critical count 71; 100,000 trials."""
+    result = vtrial.run(
+        {
+            "world": {"truth": {"orr": {"300": truth}}},
+            "arm": [{"doses": {"300": 1}}],
+            "cohort": {"infused": 119, "attrition": 0.0},
+            "test": [{"name": "orr", "endpoint": "orr", "null": 0.5, "method": "exact", "alpha": 0.025}],
+            "simulation": {"endpoints": []},
+        },
+        trials=100_000,
+    )
+    assert int(result.protocols[0].numbers.bounds["orr"][119]) == 71
+    simulated, mcse = result.value("orr.reject")
+    assert abs(simulated - expected) < 4 * mcse
+    assert result.value("orr.reject", method="exact")[0] == pytest.approx(expected, abs=5e-6)
+
+
+def test_planned_dropout_is_an_option(posterior):
+    planned = vtrial.run(vtrial.load_scenario("karmma-sample-size").replace({"cohort.attrition": 0.15}), trials=500)
+    fitted = vtrial.run("karmma-sample-size", trials=500)
+    assert planned.value("n.infused", cell=5)[0] == pytest.approx(140 * 0.85, abs=1)
+    assert fitted.value("n.infused", cell=5)[0] > planned.value("n.infused", cell=5)[0]
+    assert planned.value("cr.reject", cell=0, method="exact")[0] < fitted.value("cr.reject", cell=0, method="exact")[0]
