@@ -30,6 +30,8 @@ def test_all_are_known():
 def agree(result, metric: str, cell: int = 0) -> None:
     simulated, mcse = result.value(metric, cell=cell)
     exact, own = result.value(metric, cell=cell, method="exact")
+    # near 0 or 1 the simulated error may be 0 by chance: the exact rate says what it should be
+    mcse = max(mcse, np.sqrt(exact * (1 - exact) / result.scenario.design.simulation.trials))
     assert abs(simulated - exact) <= 5 * np.hypot(mcse, own) + 1e-12, (metric, cell, simulated, exact, mcse)
 
 
@@ -105,8 +107,9 @@ def test_119_patients_at_300(posterior, truth, expected):
 
 
 def test_planned_dropout_is_an_option(posterior):
-    planned = vtrial.run(vtrial.load_scenario("karmma-sample-size").replace({"cohort.attrition": 0.15}), trials=500)
-    fitted = vtrial.run("karmma-sample-size", trials=500)
-    assert planned.value("n.infused", cell=5)[0] == pytest.approx(140 * 0.85, abs=1)
-    assert fitted.value("n.infused", cell=5)[0] > planned.value("n.infused", cell=5)[0]
-    assert planned.value("cr.reject", cell=0, method="exact")[0] < fitted.value("cr.reject", cell=0, method="exact")[0]
+    design = vtrial.load_scenario("karmma-sample-size").replace({"sweep": {"cohort.attrition": [0.15, "fitted"]}})
+    result = vtrial.run(design.replace({"cohort.enrolled": 60}), trials=500)
+    assert result.value("n.infused", cell=0)[0] == pytest.approx(60 * 0.85, abs=1)
+    assert result.value("n.infused", cell=1)[0] > result.value("n.infused", cell=0)[0]
+    power = [result.value("cr.reject", cell=cell, method="exact")[0] for cell in (0, 1)]
+    assert power[0] < power[1]

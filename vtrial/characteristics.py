@@ -156,7 +156,8 @@ def interval(estimate: float, mcse: float, trials: int) -> tuple[float, float]:
     """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth."""
     if math.isnan(estimate):
         return math.nan, math.nan
-    worth = estimate * (1.0 - estimate) / mcse**2 if mcse > 0 else float(trials)
+    varies = mcse > 0 and 0.0 < estimate < 1.0
+    worth = estimate * (1.0 - estimate) / mcse**2 if varies else float(trials)
     low, high = proportion_interval(estimate * worth, worth, method="wilson")
     return float(low), float(high)
 

@@ -15,6 +15,7 @@ from scipy.special import gammaln
 
 from vtrial.curves import Step, at_least
 from vtrial.decisions import TestPlan
+from vtrial.design.one_sample import size_and_power
 from vtrial.estimate.proportions import Endpoint, level_of
 from vtrial.protocol import Protocol
 from vtrial.world import World
@@ -116,12 +117,16 @@ def _reject(protocol: Protocol, chain: tuple[TestPlan, ...], steps: dict[Step, A
         c_low, c_high = _passing(protocol, chain, endpoints[-1], n)
         return _sum_of_trinomials(outer, inner, fixed, (r_low, r_high), (c_low, c_high))
     share = np.array(protocol.shares) / sum(protocol.shares)
-    nested = _Nested(outer @ share, inner @ share, protocol.size)
-    answer = np.zeros(outer.shape[0])
+    p_outer, p_inner = outer @ share, inner @ share
+    nested = _Nested(p_outer, p_inner, protocol.size)
+    answer = np.zeros(len(p_outer))
     for n, weight in _infused_numbers(protocol, steps):
         r = _passing(protocol, chain, endpoints[0], n)
-        c = _passing(protocol, chain, endpoints[-1], n)
-        answer += weight * nested.between(n, r, c)
+        if len(endpoints) == 1:
+            below, above = (size_and_power(bound, n, p_outer) for bound in (r[0], max(r[1] + 1, r[0])))
+            answer += weight * (below - above)
+        else:
+            answer += weight * nested.between(n, r, _passing(protocol, chain, endpoints[-1], n))
     return answer
 
 

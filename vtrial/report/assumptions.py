@@ -117,7 +117,8 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
     first = protocol.tests[0]
     rate = float(exact.true_rates(protocol, first.endpoint, protocol.worlds).mean())
     ends = [float(expit(logit(rate) + z * SHIFTS[0])) for z in (-1.96, 1.96)]
-    words = f"An SD of {SHIFTS[0]:g} moves a rate of {rate:.0%} to between {ends[0]:.0%} and {ends[1]:.0%} in 95% of trials."
+    moved_to = f"between {ends[0]:.0%} and {ends[1]:.0%}"
+    words = f"An SD of {SHIFTS[0]:g} moves a true rate of {rate:.0%} to {moved_to} in 95% of trials."
     heads = {name: f"{claim_of(result, name)} ({name})" for name in names}
     return pd.DataFrame(rows).rename(columns=heads), words
 

@@ -16,18 +16,15 @@ from vtrial.estimate.proportions import WORDS
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.report.fitted import BY_DOSE, fitted_rates
-from vtrial.report.words import claim, claim_of, listed, percent, point
+from vtrial.report.words import claim_of, listed, point
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
-    from vtrial.protocol import Protocol
     from vtrial.result import Result
-    from vtrial.scenario import TestSection
 
 Chart = alt.LayerChart | alt.FacetChart | alt.VConcatChart | alt.Chart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
 _PUBLISHED, _FITTED = "published, 95% Jeffreys interval", "fitted, 80% (thick) and 95% interval"
-_MOST_BARS = 36
 _SHAPES = ["circle", "square", "triangle-up", "diamond"]
 _CROSS = "M-.8,-.8L.8,.8M.8,-.8L-.8,.8"
 
@@ -64,8 +61,15 @@ def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
         ],
     )
     percents = alt.Axis(format="%", tickCount=5, minExtent=36)
-    wide = base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low95:Q", title="rate", axis=percents), y2="high95:Q")
-    thick = base.transform_filter("isValid(datum.low80)").mark_rule(strokeWidth=5).encode(y="low80:Q", y2="high80:Q")
+    roomy = alt.Scale(padding=6, nice=False)
+    wide = base.mark_rule(strokeWidth=1.5).encode(
+        y=alt.Y("low95:Q", title="rate", axis=percents, scale=roomy), y2="high95:Q"
+    )
+    thick = (
+        base.transform_filter("isValid(datum.low80)")
+        .mark_rule(strokeWidth=7, opacity=0.35)
+        .encode(y="low80:Q", y2="high80:Q")
+    )
     dots = base.mark_point(filled=True, size=55, opacity=1).encode(
         y="rate:Q", shape=alt.Shape("what:N", title=None, scale=alt.Scale(domain=kinds, range=["circle", "diamond"]))
     )
@@ -124,11 +128,13 @@ def _curves(data: Any, key: str, others: list[str], metrics: list[str], *, title
     width = 300 if others else 640
     chart = alt.layer(*layers, data=data, width=width, height=300 if not others else 220)
     if others:
-        chart = chart.facet(facet=alt.Facet("others:N", title=None, sort=None), columns=2)
+        chart = chart.facet(
+            facet=alt.Facet("others:N", title=None, sort=list(dict.fromkeys(data["others"]))), columns=2
+        )
     return chart.configure_legend(orient="top", columns=1)
 
 
-def _dots(data: Any, metric: str, *, title: str) -> alt.LayerChart:
+def _dots(data: Any, metric: str, *, title: str) -> Any:
     """One metric, a row a cell, on an axis of its own."""
     scale = alt.Scale(domain=_domain(data), nice=False)
     order = list(dict.fromkeys(data["cell"]))
@@ -199,78 +205,6 @@ def _domain(data: Any) -> tuple[float, float]:
     high = float(np.nanmax(data[["estimate", "high", "exact"]].to_numpy()))
     bottom = 0.0 if low < 0.5 else max(0.0, math.floor(20 * (low - 0.01)) / 20)
     return bottom, 1.0 if high > 0.5 else min(1.0, math.ceil(20 * (high + 1e-9)) / 20)
-
-
-def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
-    """Each tested rate over the trials of the first cell, with its null and critical rate.
-
-    Raises `InputError` where nothing is tested.
-    """
-    protocol = result.protocols[0]
-    if not protocol.tests:
-        raise InputError(f"{result.scenario.where}: there is no [[test]], so no rate has a critical value")
-    trials: Any = result.trials[result.trials["cell"] == 0]
-    return alt.concat(*(_histogram(protocol, test, trials) for test in protocol.tests), columns=2)
-
-
-def critical(protocol: "Protocol", test: "TestSection", trials: Any) -> tuple[int, int, float | None]:
-    """The most frequent number of patients of a test, its critical count there, and the critical rate.
-
-    The rate is None where no count rejects.
-    """
-    n = int(trials[f"n.{test.population}"].mode().iloc[0])
-    count = int(protocol.numbers.bounds[test.name][n])
-    return n, count, count / n if n > 0 and 0 <= count <= n else None
-
-
-def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> alt.LayerChart:
-    size = trials[f"n.{test.population}"]
-    seen = (trials[f"{test.endpoint}.count"] / size)[size > 0].to_numpy(float)
-    n, count, rate = critical(protocol, test, trials)
-    # Bars a whole number of patients wide, with an edge at the critical rate: no bar holds both decisions.
-    step = max(1, math.ceil((seen.max() - seen.min()) * max(n, 1) / _MOST_BARS)) / max(n, 1)
-    anchor = test.null if rate is None else rate
-    beyond = 1e-9 if test.alternative == "greater" else -1e-9
-    place = (seen - anchor) / step
-    index = np.floor(place + beyond) if test.alternative == "greater" else np.ceil(place + beyond) - 1
-    bars = pd.Series(index).value_counts(normalize=True).sort_index()
-    left = anchor + step * bars.index.to_numpy()
-    rejects = (
-        np.zeros(len(bars), bool)
-        if rate is None
-        else (bars.index >= 0 if test.alternative == "greater" else bars.index < 0)
-    )
-    names = {True: "at or beyond the critical rate", False: "short of it"}
-    data: Any = pd.DataFrame(
-        {"left": left, "right": left + step, "share": bars.to_numpy(), "side": [names[bool(r)] for r in rejects]}
-    )
-    low, high = min(data["left"].min(), test.null), max(data["right"].max(), test.null)
-    margin = max(0.02 * (high - low), 0.005)
-    scale = alt.Scale(domain=[max(0.0, low - margin), min(1.0, high + margin)], nice=False)
-    colour = alt.Scale(domain=list(names.values()), range=[COLOURS[0], "#b9b9b9"])
-    base = alt.Chart(data).mark_bar(stroke="white", strokeWidth=0.4)
-    whom = f"rate observed in a trial, of the {test.population}"
-    histogram = base.encode(
-        x=alt.X("left:Q", bin="binned", title=whom, scale=scale, axis=alt.Axis(format="~%", tickCount=6)),
-        x2="right:Q",
-        y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="~%", tickCount=5)),
-        color=alt.Color("side:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
-        tooltip=[
-            alt.Tooltip("left:Q", title="rate from", format=".1%"),
-            alt.Tooltip("right:Q", title="to", format=".1%"),
-            alt.Tooltip("share:Q", title="share of trials", format=".2%"),
-        ],
-    )
-    null = alt.Chart(pd.DataFrame({"rate": [test.null]})).mark_rule(strokeDash=[5, 3], strokeWidth=1.5)
-    layers = [histogram, null.encode(x=alt.X("rate:Q", scale=scale))]
-    where = f"no count rejects at n = {n}"
-    if rate is not None:
-        layers.append(
-            alt.Chart(pd.DataFrame({"rate": [rate]})).mark_rule(strokeWidth=1.5).encode(x=alt.X("rate:Q", scale=scale))
-        )
-        where = f"critical rate {rate:.1%} (solid): {count} of {n}"
-    title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
-    return alt.layer(*layers, width=380, height=190, title=title)
 
 
 def learned(table: Any) -> Chart:

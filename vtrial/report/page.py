@@ -10,7 +10,7 @@ import vl_convert
 from markupsafe import Markup
 
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, tables
+from vtrial.report import assumptions, charts, histogram, tables
 from vtrial.report.answer import NOT_YET, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.words import listed, point
@@ -148,12 +148,12 @@ def _answer_figure(result: "Result") -> Figure:
     """The chart that belongs to the answer: a power curve, or the tested rates over the trials."""
     if not result.scenario.swept:
         waiting = any(test.after for test in result.protocols[0].tests)
-        waits = " A test that waits for another rejects only where that one did too." if waiting else ""
+        waits = " A test that waits for another then rejects only where that one did too." if waiting else ""
         return drawn(
-            charts.over_trials(result),
+            histogram.over_trials(result),
             name="over-trials",
             caption="The rates that the simulated trials observed, each with its null and critical rate. This is the "
-            "spread over trials, not Monte Carlo error." + waits,
+            "spread over trials, not Monte Carlo error. Colour says whether the count alone rejects." + waits,
             description="For each test a histogram of the observed rate over trials, null and critical rate marked.",
         )
     over = listed(result.scenario.swept)

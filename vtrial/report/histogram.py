@@ -1,0 +1,86 @@
+"""The rates that the trials observed, with their nulls and critical rates, as an Altair chart."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from vtrial.errors import InputError
+from vtrial.report.charts import COLOURS
+from vtrial.report.words import claim, percent
+
+if TYPE_CHECKING:
+    from vtrial.protocol import Protocol
+    from vtrial.result import Result
+    from vtrial.scenario import TestSection
+
+_MOST_BARS = 36
+
+
+def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
+    """Each tested rate over the trials of the first cell, with its null and critical rate.
+
+    Raises `InputError` where nothing is tested.
+    """
+    protocol = result.protocols[0]
+    if not protocol.tests:
+        raise InputError(f"{result.scenario.where}: there is no [[test]], so no rate has a critical value")
+    trials: Any = result.trials[result.trials["cell"] == 0]
+    return alt.concat(*(_histogram(protocol, test, trials) for test in protocol.tests), columns=2)
+
+
+def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
+    """A test's observed rate over trials, coloured by whether its count alone rejects."""
+    trials = trials[trials[f"n.{test.population}"] > 0]
+    if trials.empty:
+        raise InputError(f"no trial {test.population} a patient, so there is no rate of {test.endpoint} to show")
+    size, counts = trials[f"n.{test.population}"].to_numpy(int), trials[f"{test.endpoint}.count"].to_numpy(int)
+    bound = protocol.numbers.bounds[test.name][size]
+    rejects = counts >= bound if test.alternative == "greater" else counts <= bound
+    n = int(trials[f"n.{test.population}"].mode().iloc[0])
+    critical = int(protocol.numbers.bounds[test.name][n])
+    possible = 0 <= critical <= n
+    # Bars a whole number of patients wide, with an edge where the decision changes: at one n no bar holds both.
+    first = critical if test.alternative == "greater" else critical + 1
+    edge = first / n if possible else test.null
+    seen = counts / size
+    step = max(1, math.ceil((seen.max() - seen.min()) * n / _MOST_BARS)) / n
+    names = {True: "rejects", False: "does not reject"}
+    bars = pd.DataFrame({"bar": np.floor((seen - edge) / step + 1e-9), "side": [names[bool(r)] for r in rejects]})
+    data: Any = (bars.value_counts(normalize=True).rename("share").reset_index()).sort_values(["bar", "side"])
+    data["left"] = (edge + step * data["bar"]).clip(lower=0.0)
+    data["right"] = edge + step * (data["bar"] + 1)
+    low, high = min(data["left"].min(), test.null), max(data["right"].max(), test.null)
+    margin = max(0.02 * (high - low), 0.005)
+    scale = alt.Scale(domain=[max(0.0, low - margin), high + margin], nice=False)
+    colour = alt.Scale(domain=list(names.values()), range=[COLOURS[0], "#b9b9b9"])
+    whom = f"rate observed in a trial, of the {test.population}"
+    histogram = (
+        alt.Chart(data[["left", "right", "share", "side"]])
+        .mark_bar(stroke="white", strokeWidth=0.4)
+        .encode(
+            x=alt.X("left:Q", bin="binned", title=whom, scale=scale, axis=alt.Axis(format="~%", tickCount=6)),
+            x2="right:Q",
+            y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="~%", tickCount=5)),
+            color=alt.Color("side:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
+            tooltip=[
+                alt.Tooltip("left:Q", title="rate from", format=".1%"),
+                alt.Tooltip("right:Q", title="to below", format=".1%"),
+                alt.Tooltip("share:Q", title="share of trials", format=".2%"),
+                alt.Tooltip("side:N", title="the count alone"),
+            ],
+        )
+    )
+    null = alt.Chart(pd.DataFrame({"rate": [test.null]})).mark_rule(strokeDash=[5, 3], strokeWidth=1.5)
+    layers = [histogram, null.encode(x=alt.X("rate:Q", scale=scale))]
+    where = f"no count rejects at n = {n}"
+    if possible:
+        mark = alt.Chart(pd.DataFrame({"rate": [edge]})).mark_rule(strokeWidth=1.5)
+        layers.append(mark.encode(x=alt.X("rate:Q", scale=scale)))
+        sign = "≥" if test.alternative == "greater" else "≤"
+        varies = "" if (size == n).all() else ", the most frequent n"
+        where = f"critical rate {sign} {critical / n:.1%} (solid): {sign} {critical} of {n}{varies}"
+    title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
+    return alt.layer(*layers, width=380, height=190, title=title)
