@@ -126,9 +126,9 @@ def _false_rejection(protocol: Protocol, outcome: Outcome, seed: int) -> NDArray
 def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:
     """Monte Carlo standard error of the mean of `values`, of trials that share worlds (`draws`, 0 .. worlds - 1).
 
-    One world: the usual SD / sqrt(trials). Many: residuals are summed by world (trials in one world are alike), and what
-    the worlds' own error adds, because they are autocorrelated draws of effective number `ess`, is added:
-    the error never falls below SD over worlds / sqrt(ess), however many trials run.
+    One world: the usual SD / sqrt(trials). Many: residuals are summed by world (trials in one world are alike),
+    and what autocorrelation of the worlds adds (draws of effective number `ess`) comes on top: the error never
+    falls below SD over worlds / sqrt(ess), however many trials run.
     """
     n = len(values)
     if n < 2:

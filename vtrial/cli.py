@@ -132,21 +132,27 @@ def main() -> None:
     """The entry point: bad input ends with one line and status 2, a refused fit with 1, Ctrl-C with 130."""
     from vtrial.posterior import FitError
 
+    status = 0
     try:
-        app(standalone_mode=False)
+        status = app(standalone_mode=False)
     except InputError as problem:
         _fail(str(problem), 2)
     except FitError as problem:
         _fail(str(problem), 1)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; nothing half-written was left", 130)
+        status = 130
     except typer.Exit as stop:
         sys.exit(stop.exit_code)
     except Exception as problem:  # click's own usage errors, told apart by what they can do
-        if not hasattr(problem, "show"):
+        show = getattr(problem, "show", None)
+        if show is None:
             raise
-        problem.show()
+        show()
         sys.exit(2)
+    if status == 130:  # with some versions of typer, the only word of Ctrl-C
+        _fail("interrupted; nothing half-written was left", 130)
+    if status:
+        sys.exit(status)
 
 
 def _fail(message: str, status: int) -> None:

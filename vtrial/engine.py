@@ -83,7 +83,9 @@ def simulate(
             return jax.tree.map(np.asarray, done)
 
     firsts = range(start, start + trials, chunk)
-    gathered: Outcome | None = None
+    gathered: Any = None
+    if trials < 1:
+        raise ValueError(f"trials is {trials}; at least 1")
     pending: deque[tuple[int, Future[Outcome]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -99,7 +101,6 @@ def simulate(
             for _, future in pending:
                 future.cancel()
             raise
-    assert gathered is not None, "trials must be positive"
     return gathered
 
 

@@ -29,8 +29,9 @@ _TAIL = 1e-13  # probability of infused numbers that may be left out
 def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
     """P(the test rejects) in each world, float64 (worlds,), by test; "familywise" where all tests form a chain.
 
-    worlds: (worlds, steps), float64. A test is absent where no exact path exists: endpoints of a chain that are not nested
-    within best response, sequential allocation with attrition, an enrolled population of random size, or MRD.
+    worlds: (worlds, steps), float64. A test is absent where no exact path exists: a chain of endpoints of
+    different systems, or of more than two; MRD; several doses filled in sequence with attrition; an enrolled
+    population of random size.
     "familywise": P(a test rejects whose null is true).
     """
     chains = {test.name: _chain(test, protocol.plan.tests) for test in protocol.plan.tests}
@@ -97,7 +98,8 @@ def _familywise(protocol: Protocol, chain: tuple[TestPlan, ...], worlds: World, 
 
 def _reject(protocol: Protocol, chain: tuple[TestPlan, ...], steps: dict[Step, Array]) -> Array | None:
     """P(every test of the chain rejects) in each world, or None where there is no exact path."""
-    endpoints = sorted({test.endpoint for test in chain}, key=lambda e: level_of(e)[1])
+    distinct: set[Endpoint] = {test.endpoint for test in chain}
+    endpoints = sorted(distinct, key=lambda e: level_of(e)[1])
     systems = {level_of(endpoint)[0] for endpoint in endpoints}
     if len(endpoints) > 2 or len(systems) > 1 or "mrd" in systems:
         return None

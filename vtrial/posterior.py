@@ -73,7 +73,7 @@ class Posterior:
     @property
     def ess(self) -> float:
         """The smallest effective sample size of a parameter's mean; the draws' own error is SD / sqrt(ess)."""
-        return float(self.tree["diagnostics"]["ess_mean"].min())
+        return float(self.tree["diagnostics"].to_dataset()["ess_mean"].min())
 
     @property
     def discount(self) -> float:

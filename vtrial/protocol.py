@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from vtrial import truth
+from vtrial.cohort.disposition import Target
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
 from vtrial.design.one_sample import critical_counts
@@ -31,8 +32,8 @@ class Protocol:
     """A cell made ready.
 
     plan, numbers: what the engine runs. worlds: float64 (worlds, steps), in the order in which trials live in them.
-    doses, shares: of the arm. size: patients enrolled or infused, by `plan.target`. tests: sections in order. ess: effective
-    number of the worlds. design: what the cell says, defaults filled in.
+    doses, shares: of the arm. tests: sections in order. ess: effective number of the worlds. design: what the
+    cell says.
     """
 
     plan: Plan
@@ -128,7 +129,7 @@ def _doses(design: Design, evidence: Evidence, where: str) -> tuple[tuple[float,
     return tuple(shares), tuple(shares.values())
 
 
-def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tuple[str, int]:
+def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tuple[Target, int]:
     cohort = design.cohort
     if cohort.infused is not None:
         return "infused", cohort.infused

@@ -26,7 +26,7 @@ from vtrial.protocol import Protocol, prepare
 from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
 
 if TYPE_CHECKING:
-    import altair
+    from vtrial.report.charts import Chart
 
 FILES = ("characteristics.csv", "trials.parquet", "report.html", "manifest.json")
 
@@ -80,13 +80,13 @@ class Result:
             raise InputError(f"trial {trial} is not there (from 0)")
         return cohort_table(self.protocols[cell], seed=self.scenario.design.simulation.seed, trial=trial)
 
-    def plot_fit(self) -> "altair.LayerChart | altair.FacetChart | altair.Chart":
+    def plot_fit(self) -> "Chart":
         """Published against fitted rates by dose."""
         from vtrial.report import charts
 
         return charts.fit(self)
 
-    def plot_power(self) -> "altair.LayerChart | altair.FacetChart | altair.Chart":
+    def plot_power(self) -> "Chart":
         """Rejection probabilities over what was swept. Raises `InputError` where nothing was."""
         from vtrial.report import charts
 
@@ -146,15 +146,15 @@ def run(
     read, posteriors, protocols = _prepared(scenario, progress)
     simulation = scenario.design.simulation
     tables, trial_tables = [], []
-    total = simulation.trials * len(scenario.cells)
+    done, total = 0, simulation.trials * len(scenario.cells)
+
+    def step(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress("simulating", done, total)
+
     for cell, protocol in zip(scenario.cells, protocols, strict=True):
-
-        def step(done: int, before: int = simulation.trials * cell.number) -> None:
-            nonlocal_done[0] += done
-            if progress is not None:
-                progress("simulating", before + nonlocal_done[0], total)
-
-        nonlocal_done = [0]
         outcome = engine.simulate(
             protocol.plan,
             protocol.numbers,

@@ -46,9 +46,9 @@ class Plan:
 class Numbers:
     """The numbers of a trial.
 
-    size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or counts by dose
-    (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents' correlations, float32
-    (latents, latents). between_trial_sd: logit scale. bounds: by test, int32 (capacity + 1,).
+    size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or
+    counts by dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents'
+    correlations, float32 (latents, latents). between_trial_sd: logit scale. bounds: by test, int32 (capacity + 1,).
     """
 
     size: Any
@@ -95,7 +95,7 @@ def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Coho
 def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     """One trial, from its key to its decisions."""
     seen = conduct.at_full_follow_up(enrol(key, world, numbers, plan))
-    counts = {endpoint: proportions.count(seen, endpoint) for endpoint in plan.endpoints}
+    counts: dict[Endpoint, Any] = {endpoint: proportions.count(seen, endpoint) for endpoint in plan.endpoints}
     sizes: dict[Population, Any] = {
         "enrolled": jnp.sum(seen.enrolled, dtype=jnp.int32),
         "infused": jnp.sum(seen.infused, dtype=jnp.int32),

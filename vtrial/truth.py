@@ -48,7 +48,7 @@ def fixed(
     mean = posterior_mean(posterior)
     intercept, slope = mean.intercept[0].copy(), mean.slope[0].copy()
     for rate in sorted(truth, key=RATES.index):
-        step, whole = _STEP[rate]
+        step, _ = _STEP[rate]
         if np.isnan(intercept[step]):
             raise InputError(f"{where}: truth.{rate} is stated, but study '{evidence.study}' has no facts on it")
         stated = truth[rate]
@@ -76,7 +76,7 @@ def _hold_in_mix(
     reach = 40.0 + np.abs(slope[step] * x).max()
     if excess(-reach) > 0 or excess(reach) < 0:
         raise InputError(f"{where}: truth.{rate} = {stated:g} cannot be reached")
-    intercept[step] = brentq(excess, -reach, reach, xtol=1e-13, rtol=1e-14)
+    intercept[step] = brentq(excess, -reach, reach, xtol=1e-13)
 
 
 def _hold_by_dose(
@@ -104,7 +104,8 @@ def _hold_by_dose(
     intercept[step] = np.mean(target - slope[step] * x)
     if np.abs(intercept[step] + slope[step] * x - target).max() > 1e-9:
         raise InputError(
-            f"{where}: truth.{rate} at {len(x)} doses does not lie on one curve (logistic in log dose); state at most two"
+            f"{where}: truth.{rate} at {len(x)} doses does not lie on one curve (logistic in log dose); "
+            "state at most two"
         )
 
 

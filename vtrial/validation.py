@@ -27,7 +27,8 @@ def place(location: tuple[int | str, ...], given: Any = None) -> str:
     if rest and isinstance(rest[0], int):
         index, *rest = rest
         entry = given[section][index] if isinstance(given, dict) and isinstance(given.get(section), list) else None
-        name = entry.get("name", index + 1) if isinstance(entry, dict) else index + 1
+        number = int(index) + 1
+        name = entry.get("name", number) if isinstance(entry, dict) else number
         text = f"[[{section}]] {name!r}" if isinstance(name, str) else f"[[{section}]] number {name}"
     elif not rest:
         return text if isinstance(given, dict) and isinstance(given.get(section), dict) else str(section)

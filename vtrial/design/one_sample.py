@@ -43,7 +43,7 @@ def critical_counts(
     if alternative == "less":
         # x patients with the endpoint out of n are n - x without it, tested against 1 - null.
         without = critical_counts(
-            size, null=1.0 - null, method=method, alpha=alpha, prior=prior[::-1], probability=probability
+            size, null=1.0 - null, method=method, alpha=alpha, prior=(prior[1], prior[0]), probability=probability
         )
         return size - without
 

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -88,8 +88,7 @@ class Evidence:
 
     def count(self, fact: str) -> tuple[int, int]:
         """A published count and its denominator."""
-        row = self.facts.loc[fact]
-        return int(row["count"]), int(row["n"])
+        return int(_number(self.facts, fact, "count")), int(_number(self.facts, fact, "n"))
 
     def counts(self, endpoint: str) -> tuple[np.ndarray, np.ndarray]:
         """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,)."""
@@ -164,8 +163,8 @@ def _check_sums(evidence: Evidence) -> None:
             raise InputError(f"{listed_in}: [sum] '{total}' names '{absent[0]}', which is not in facts.csv")
         _check_sum(facts, total, parts, where)
         for part in parts:
-            n = facts.at[part, "n"]
-            if n not in (facts.at[total, "n"], _size(facts, total)) or n != facts.at[parts[0], "n"]:
+            n = _number(facts, part, "n")
+            if n not in (facts.at[total, "n"], _size(facts, total)) or n != _number(facts, parts[0], "n"):
                 raise InputError(
                     f"{where}: {part} is of {n:g}; as a part of {total} ({_size(facts, total):g} of "
                     f"{facts.at[total, 'n']:g}) it must be of one of these, as the other parts are"
@@ -181,7 +180,13 @@ def _check_sum(facts: pd.DataFrame, total: str, parts: tuple[str, ...], where: P
 
 def _size(facts: pd.DataFrame, fact: str) -> float:
     """How many patients a fact speaks of: its count, or the value of a number."""
-    return facts.at[fact, "count"] if facts.at[fact, "count"] >= 0 else facts.at[fact, "value"]
+    count = _number(facts, fact, "count")
+    return count if count >= 0 else _number(facts, fact, "value")
+
+
+def _number(facts: pd.DataFrame, fact: str, column: str) -> float:
+    """One number of a fact, NaN where it has none."""
+    return float(cast(float, facts.at[fact, column]))
 
 
 def _check_models_facts(evidence: Evidence) -> None:
@@ -225,7 +230,7 @@ def _check_denominator(evidence: Evidence, fact: str, where: Path) -> None:
     if (dose == "all") is bool(at_one) or (at_one and float(dose) != at_one[0][0]):
         raise InputError(f"{where}: {fact} stands in a row of dose '{dose}'")
     infused = at_one[0][1] if at_one else sum(evidence.infused)
-    n = int(evidence.facts.at[fact, "n"])
+    n = int(_number(evidence.facts, fact, "n"))
     if evidence.facts.at[fact, "population"] == "infused" and n != infused:
         raise InputError(f"{where}: {fact} is of {n} infused patients, but {infused} were infused")
 

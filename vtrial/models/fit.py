@@ -46,7 +46,7 @@ def sample(
     settings = settings or Settings()
     model = build(evidence, discount)
     data = {variable.name: variable.get_value() for variable in model.data_vars}
-    shape = (tuple(model.coords["step"]), len(evidence.doses))
+    shape = (tuple(model.coords["step"] or ()), len(evidence.doses))
     if shape not in _compiled:
         _compiled[shape] = nutpie.compile_pymc_model(model, freeze_model=False)
     compiled = _compiled[shape].with_data(**data)
@@ -116,7 +116,7 @@ def _diagnostics(drawn: xr.DataTree, prior: xr.Dataset) -> xr.Dataset:
             for column, table in columns.items():
                 rows[column].append(float(table[variable].sel({dim: label})))
     diagnostics = xr.Dataset({c: ("parameter", v) for c, v in rows.items()}, coords={"parameter": names})
-    return diagnostics.assign(divergences=int(drawn["sample_stats"]["diverging"].sum()))
+    return diagnostics.assign(divergences=int(drawn["sample_stats"].to_dataset()["diverging"].sum()))
 
 
 def _of(result: xr.DataTree | xr.Dataset) -> xr.Dataset:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pymc as pm
+import pytensor.tensor as pt
 
 from vtrial.curves import DOSED, Step, logit_at
 from vtrial.evidence import Evidence
@@ -61,6 +62,6 @@ def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm
             sigma=pm.Data("slope_sd", evidence.priors.slope.sd),
             dims="dosed_step",
         )
-        logit = logit_at(intercept[:, None], pm.math.dot(has_slope, slope)[:, None], x[None, :])
+        logit = logit_at(intercept[:, None], pm.math.dot(has_slope, slope)[:, None], pt.as_tensor(x)[None, :])
         pm.Potential("evidence", likelihoods.counts(count, n, logit, weight))
     return model

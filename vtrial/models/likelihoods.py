@@ -4,12 +4,12 @@ Every term is multiplied by `weight`, the power prior's discount (Ibrahim & Chen
 10.1214/ss/1009212673): 1 takes the evidence at its word, 0 forgets it.
 """
 
+from typing import Any
+
 import pytensor.tensor as pt
 
 
-def counts(
-    count: pt.TensorVariable, n: pt.TensorVariable, logit: pt.TensorVariable, weight: pt.TensorVariable
-) -> pt.TensorVariable:
+def counts(count: Any, n: Any, logit: Any, weight: Any) -> Any:
     """Log likelihood of `count` of `n` with the event whose probability has this `logit`, summed over cells.
 
     Binomial without its constant, on the logit scale, so that zero cells and certain events stay finite and

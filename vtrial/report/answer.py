@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vtrial.estimate.proportions import WORDS
-from vtrial.report.words import capitalised, claim, claim_of, point
+from vtrial.report.words import capitalised, claim, claim_of, number, point
 from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.sweep import shown
 
@@ -17,7 +17,8 @@ NOT_YET = "Response counts as evaluable for every infused patient; the calendar 
 
 def sentence(result: "Result") -> str:
     """The answer in one sentence, with its numbers and their Monte Carlo errors."""
-    trials = f"{result.scenario.design.simulation.trials:,} trials"
+    count = result.scenario.design.simulation.trials
+    trials = "1 trial" if count == 1 else f"{count:,} trials"
     cells = result.scenario.cells
     metric, what = _headline(result)
     world = world_in_words(cells[0].design)
@@ -100,4 +101,4 @@ def _number(result: "Result", metric: str, cell: int) -> str:
     rows: Any = result.characteristics
     exact = rows[(rows["cell"] == cell) & (rows["metric"] == metric) & (rows["method"] == "exact")]
     known = "" if exact.empty else f", exact {exact['estimate'].iloc[0]:.4f}"
-    return f"{estimate:.4f} (±{mcse:.4f}{known})"
+    return f"{estimate:.4f} (±{number(mcse)}{known})"

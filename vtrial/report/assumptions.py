@@ -97,7 +97,7 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
     world = protocol.design.world
     if result.scenario.swept or not protocol.tests or world.truth != "posterior" or world.between_trial_sd > 0:
         return None
-    known = result.characteristics[result.characteristics["method"] == "exact"].set_index("metric")
+    known: Any = result.characteristics[result.characteristics["method"] == "exact"].set_index("metric")
     names = [test.name for test in protocol.tests if f"{test.name}.reject" in known.index]
     if not names:
         return None

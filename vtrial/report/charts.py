@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Chart = alt.LayerChart | alt.FacetChart | alt.VConcatChart | alt.Chart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
 _PUBLISHED, _FITTED = "published, 95% Jeffreys interval", "fitted, 80% (thick) and 95% interval"
+_LEGEND = alt.Legend(symbolOpacity=1)
 _SHAPES = ["circle", "square", "triangle-up", "diamond"]
 _CROSS = "M-.8,-.8L.8,.8M.8,-.8L-.8,.8"
 
@@ -50,7 +51,9 @@ def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
     base = alt.Chart().encode(
         x=alt.X("dose:O", sort=doses, title=f"dose, {evidence.priors.dose.unit}", axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset("what:N", sort=kinds),
-        color=alt.Color("what:N", title=None, scale=alt.Scale(domain=kinds, range=["#222222", COLOURS[0]])),
+        color=alt.Color(
+            "what:N", title=None, scale=alt.Scale(domain=kinds, range=["#222222", COLOURS[0]]), legend=_LEGEND
+        ),
         tooltip=[
             alt.Tooltip("what:N", title="rate"),
             alt.Tooltip("dose:N", title="dose"),
@@ -71,7 +74,10 @@ def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
         .encode(y="low80:Q", y2="high80:Q")
     )
     dots = base.mark_point(filled=True, size=55, opacity=1).encode(
-        y="rate:Q", shape=alt.Shape("what:N", title=None, scale=alt.Scale(domain=kinds, range=["circle", "diamond"]))
+        y="rate:Q",
+        shape=alt.Shape(
+            "what:N", title=None, scale=alt.Scale(domain=kinds, range=["circle", "diamond"]), legend=_LEGEND
+        ),
     )
     order = list(dict.fromkeys(data["endpoint"]))
     return (
@@ -105,10 +111,11 @@ def rates(result: "Result") -> Chart:
 
 def _over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart:
     data, key, others = _swept_table(result, words)
+    data = data[data["estimate"].notna()]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in data["x"]):
         return _curves(data, key, others, list(words.values()), title=title)
-    data["x"] = data["x"].astype(str)
-    panels = [_dots(data[data["metric"] == metric], metric, title=title) for metric in words.values()]
+    metrics = dict.fromkeys(data["metric"])
+    panels = [_dots(data[data["metric"] == metric].drop(columns="x"), metric, title=title) for metric in metrics]
     return alt.vconcat(*panels)
 
 
@@ -120,9 +127,10 @@ def _curves(data: Any, key: str, others: list[str], metrics: list[str], *, title
     base = alt.Chart().encode(x=x, tooltip=_tooltip(data), color=_by_metric(alt.Color, metrics, list(COLOURS)))
     layers = [
         base.mark_line(strokeWidth=1.5, opacity=0.8).encode(y=y),
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"),
         base.mark_point(filled=True, size=50, opacity=1).encode(y=y, shape=_by_metric(alt.Shape, metrics, _SHAPES)),
     ]
+    if data["low"].notna().any():
+        layers.append(base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"))
     if data["exact"].notna().any():
         layers.append(_cross(base).encode(y=alt.Y("exact:Q", scale=scale), color=alt.value("black")))
     width = 300 if others else 640
@@ -142,10 +150,10 @@ def _dots(data: Any, metric: str, *, title: str) -> Any:
         y=alt.Y("cell:N", title=None, sort=order, axis=alt.Axis(labelLimit=360, grid=True)), tooltip=_tooltip(data)
     )
     x = alt.X("estimate:Q", title=title, scale=scale, axis=alt.Axis(format="~%", tickCount=8))
-    layers = [
-        base.mark_rule(strokeWidth=2, color=COLOURS[0]).encode(x=alt.X("low:Q", scale=scale), x2="high:Q"),
-        base.mark_point(filled=True, size=50, opacity=1, color=COLOURS[0]).encode(x=x),
-    ]
+    layers = [base.mark_point(filled=True, size=50, opacity=1, color=COLOURS[0]).encode(x=x)]
+    if data["low"].notna().any():
+        bars = base.mark_rule(strokeWidth=2, color=COLOURS[0])
+        layers.append(bars.encode(x=alt.X("low:Q", scale=scale), x2="high:Q"))
     if data["exact"].notna().any():
         layers.append(_cross(base).encode(x=alt.X("exact:Q", scale=scale)))
     return alt.layer(*layers, data=data, width=520, height=alt.Step(30), title=metric)
@@ -154,7 +162,7 @@ def _dots(data: Any, metric: str, *, title: str) -> Any:
 def _by_metric(channel: Any, metrics: list[str], values: list[str]) -> Any:
     """Colour or shape by metric; with the same domain and title, so that both share one legend."""
     steps = [values[k % len(values)] for k in range(len(metrics))]
-    return channel("metric:N", title=None, scale=alt.Scale(domain=metrics, range=steps))
+    return channel("metric:N", title=None, scale=alt.Scale(domain=metrics, range=steps), legend=_LEGEND)
 
 
 def _cross(base: alt.Chart) -> alt.Chart:

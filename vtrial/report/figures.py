@@ -52,16 +52,28 @@ def drawn(chart: Any, *, name: str, caption: str, description: str) -> Figure:
         svg = vl_convert.vegalite_to_svg(spec)
     except Exception as problem:
         raise FigureError(f"the chart '{name}' cannot be drawn: {problem}") from problem
-    marks = list(_marks(scene["scenegraph"]))
-    empty = [mark["name"] for mark in marks if not mark.get("items")]
-    if empty or not marks:
-        raise FigureError(f"the chart '{name}' would be empty ({', '.join(empty) or 'no marks'})")
+    if empty := list(_empty(scene["scenegraph"])):
+        raise FigureError(f"the chart '{name}' would be empty ({', '.join(empty)})")
     return Figure(name=name, caption=caption, description=description, spec=spec, svg=svg)
 
 
-def _marks(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every layer of every panel that stands for data: lists of items, down the scene graph."""
-    if node.get("role") == "mark" and node.get("marktype") != "group":
-        yield node
-    for item in node.get("items", ()):
-        yield from _marks(item)
+def _empty(scene: dict[str, Any]) -> Iterator[str]:
+    """What draws nothing: a panel without any mark, or a layer that has none in any panel."""
+    drawn_by: dict[str, int] = {}
+    for panel, marks in _panels(scene, "chart"):
+        for mark in marks:
+            drawn_by[mark["name"]] = drawn_by.get(mark["name"], 0) + len(mark.get("items", ()))
+        if not any(mark.get("items") for mark in marks):
+            yield f"nothing is drawn in {panel}"
+    yield from (f"{layer} draws nothing" for layer, items in drawn_by.items() if items == 0)
+    if not drawn_by:
+        yield "no marks"
+
+
+def _panels(node: dict[str, Any], name: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Each group of the scene graph that holds marks which stand for data, with these marks."""
+    items = node.get("items", ())
+    if marks := [item for item in items if item.get("role") == "mark" and item.get("marktype") != "group"]:
+        yield name, marks
+    for item in items:
+        yield from _panels(item, item.get("name", name))

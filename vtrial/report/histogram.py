@@ -80,7 +80,6 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
         mark = alt.Chart(pd.DataFrame({"rate": [edge]})).mark_rule(strokeWidth=1.5)
         layers.append(mark.encode(x=alt.X("rate:Q", scale=scale)))
         sign = "≥" if test.alternative == "greater" else "≤"
-        varies = "" if (size == n).all() else ", the most frequent n"
-        where = f"critical rate {sign} {critical / n:.1%} (solid): {sign} {critical} of {n}{varies}"
+        where = f"rejects at {sign} {critical} of {n}, {critical / n:.1%} (solid)"
     title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
     return alt.layer(*layers, width=380, height=190, title=title)

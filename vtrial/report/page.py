@@ -53,7 +53,7 @@ def render(result: "Result") -> str:
 
 def _question(result: "Result") -> dict[str, Any]:
     design = result.scenario.design
-    table = assumptions.shifted(result)
+    table, trials = assumptions.shifted(result), design.simulation.trials
     return {
         "title": design.title or result.scenario.name,
         "scenario": result.scenario.name,
@@ -64,7 +64,7 @@ def _question(result: "Result") -> dict[str, Any]:
         if table is None
         else tables.drawn(table[0], "shifted", labels={"sd": "between-trial SD (logit)"}),
         "shift_in_words": table[1] if table else "",
-        "trials": result.scenario.design.simulation.trials,
+        "trials": f"{trials:,} simulated trials" if trials > 1 else "1 simulated trial",
     }
 
 
@@ -153,7 +153,8 @@ def _answer_figure(result: "Result") -> Figure:
             histogram.over_trials(result),
             name="over-trials",
             caption="The rates that the simulated trials observed, each with its null and critical rate. This is the "
-            "spread over trials, not Monte Carlo error. Colour says whether the count alone rejects." + waits,
+            "spread over trials, not Monte Carlo error. Colour says whether the count alone rejects; where the number "
+            "of patients varies, the critical rate is that of the most frequent one." + waits,
             description="For each test a histogram of the observed rate over trials, null and critical rate marked.",
         )
     over = listed(result.scenario.swept)

@@ -12,14 +12,15 @@ from vtrial.protocol import Protocol
 def cohort_table(protocol: Protocol, *, seed: int, trial: int) -> pd.DataFrame:
     """The enrolled patients of a trial, a row each, in order of enrolment.
 
-    Columns: patient (from 1), dose, infused, best_response, mrd_negative (missing unless CR and evaluable), crs, neurotoxicity
-    (worst grade); missing where a patient was not infused. A system that was not simulated has no column.
+    Columns: patient (from 1), dose, infused, best_response, mrd_negative (missing unless CR and evaluable), crs,
+    neurotoxicity (worst grade); missing where a patient was not infused. A system that was not simulated has no
+    column.
     """
     cohort = engine.cohort(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, trial=trial)
     infused = cohort.infused
 
     def named(levels: np.ndarray, names: tuple[str, ...]) -> pd.Series:
-        words = pd.Series(pd.Categorical.from_codes(levels, list(names), ordered=True))
+        words = pd.Series(pd.Categorical(np.array(names)[levels], categories=list(names), ordered=True))
         return words.where(pd.Series(infused))
 
     columns: dict[str, object] = {

@@ -1,0 +1,176 @@
+"""The speed budgets, side by side in one run: `make bench`.
+
+Each line is a ratio or a figure beside its budget. What is compared runs in turn (A B A B ...), so that a drift
+of the machine falls on both; the median is shown. These are measurements, not tests: a missed budget is
+printed as such and ends with status 1.
+"""
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+import vtrial
+from vtrial import engine, result, scenario
+from vtrial.protocol import Protocol, prepare
+
+HERE = Path(__file__).parent
+REPEATS = 7
+missed: list[str] = []
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def in_turn(*works: Callable[[], object], repeats: int = REPEATS) -> list[list[float]]:
+    """Seconds of each work, run in turn after one warm-up."""
+    for work in works:
+        work()
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(repeats):
+        for row, work in zip(times, works, strict=True):
+            row.append(seconds(work))
+    return times
+
+
+def line(what: str, figure: float, budget: float, unit: str, *, at_least: bool = False, note: str = "") -> None:
+    met = figure >= budget if at_least else figure <= budget
+    if not met:
+        missed.append(what)
+    bound = "at least" if at_least else "at most"
+    print(
+        f"{'ok    ' if met else 'MISSED'} {what}: {figure:.2f} {unit} ({bound} {budget:g}){'; ' + note if note else ''}"
+    )
+
+
+def protocol(name_or_data: str | dict) -> Protocol:
+    asked = scenario.from_dict(name_or_data) if isinstance(name_or_data, dict) else vtrial.load_scenario(name_or_data)
+    read = vtrial.load_evidence()
+    return prepare(asked.cells[0], read, vtrial.fit(read), where="bench")
+
+
+def simulate(p: Protocol, trials: int) -> Callable[[], object]:
+    return lambda: engine.simulate(p.plan, p.numbers, p.worlds, seed=1, trials=trials)
+
+
+def full_trials() -> None:
+    key = jax.random.key(1)
+    yardstick = jax.jit(lambda k: jax.random.uniform(k, (10_000, 2240), dtype=jnp.float32))
+    karmma = protocol("karmma")
+    a, b = in_turn(simulate(karmma, 10_000), lambda: yardstick(key).block_until_ready())
+    ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
+    note = f"{statistics.median(a):.3f} s against {statistics.median(b):.3f} s"
+    line("10,000 KarMMa trials, response and toxicity and both tests, by the yardstick", ratio, 3, "x", note=note)
+
+
+def count_design() -> None:
+    one = protocol(
+        {
+            "world": {"truth": {"orr": {"300": 0.65}}},
+            "arm": [{"doses": {"300": 1}}],
+            "cohort": {"infused": 128, "attrition": 0.0},
+            "test": [{"name": "orr", "endpoint": "orr", "null": 0.5, "method": "normal"}],
+            "simulation": {"endpoints": []},
+        }
+    )
+    trials = 200_000
+    if (
+        shutil.which("Rscript") is None
+        or subprocess.run(["Rscript", "-e", "library(rpact)"], capture_output=True).returncode
+    ):
+        (times,) = in_turn(simulate(one, trials))
+        print(
+            f"       one arm, 128 patients: {trials / statistics.median(times):,.0f} trials/s; R with rpact is not here"
+        )
+        return
+    ratios, ours, theirs = [], [], []
+    simulate(one, trials)()
+    for _ in range(REPEATS):
+        printed = subprocess.run(
+            ["Rscript", HERE / "rpact_rates.R", "50000", "2"], capture_output=True, text=True, check=True
+        )
+        rpact = max(float(text) for text in printed.stdout.split())
+        own = trials / seconds(simulate(one, trials))
+        ours.append(own)
+        theirs.append(rpact)
+        ratios.append(own / rpact)
+    note = f"{statistics.median(ours):,.0f} trials/s against {statistics.median(theirs):,.0f}"
+    line(
+        "one arm, 128 patients, by rpact's getSimulationRates",
+        statistics.median(ratios),
+        10,
+        "x",
+        at_least=True,
+        note=note,
+    )
+
+
+def million_trials() -> None:
+    code = (
+        "import sys, time, resource, numpy as np\n"
+        "from tests.benchmarks.__main__ import protocol, simulate\n"
+        "p = protocol('karmma'); simulate(p, 1000)()\n"
+        "n = int(sys.argv[1]); began = time.perf_counter(); simulate(p, n)()\n"
+        "print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    )
+
+    def run(trials: int) -> tuple[float, float]:
+        done = subprocess.run([sys.executable, "-c", code, str(trials)], capture_output=True, text=True, check=True)
+        taken, gigabytes = map(float, done.stdout.split())
+        return taken, gigabytes
+
+    tenth = [run(100_000)[0], 0.0]
+    whole, gigabytes = run(1_000_000)
+    tenth[1] = run(100_000)[0]
+    line(
+        "1,000,000 trials by ten times 100,000", whole / (10 * statistics.mean(tenth)), 1.1, "x", note=f"{whole:.1f} s"
+    )
+    line("peak memory of 1,000,000 trials", gigabytes, 1.5, "GB")
+
+
+def from_the_shell() -> None:
+    command = [str(Path(sys.executable).parent / "vtrial"), "run", "karmma", "--trials", "10000"]
+
+    def answer(environment: dict[str, str], folder: str) -> float:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, "--out", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+        )
+        assert process.stdout is not None
+        answered = next(time.perf_counter() - began for text in process.stdout if "is shown with probability" in text)
+        process.communicate()
+        return answered
+
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = os.environ | {"VTRIAL_CACHE": f"{folder}/cache", "PYTENSOR_FLAGS": f"base_compiledir={folder}/pytensor"}
+        fit = [str(Path(sys.executable).parent / "vtrial"), "fit"]
+        cold = seconds(lambda: subprocess.run(fit, env=fresh, check=True, capture_output=True))
+        line("fitting everything, cold, from the shell", cold, 90, "s")
+        line("vtrial run, posterior cached, first time", answer(fresh, f"{folder}/out"), 15, "s to the answer")
+        again = statistics.median(answer(fresh, f"{folder}/out") for _ in range(5))
+        line("vtrial run, posterior and programs cached", again, 6, "s to the answer")
+
+
+def main() -> None:
+    result.keep_compiled_programs()
+    print(f"{os.cpu_count()} cores, {platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}")
+    for measure in (full_trials, count_design, from_the_shell, million_trials):
+        measure()
+    if missed:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
