@@ -23,7 +23,9 @@ def test_it_runs_top_to_bottom(path, posterior, tmp_path):
     assert any(cell.outputs for cell in cells), "outputs are stored"
     for cell in cells:
         cell.outputs = []
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
     client.execute(env=dict(os.environ))
     shown = [output for cell in cells for output in cell.outputs]
     assert not [output for output in shown if output.output_type == "stream" and output.name == "stderr"]

@@ -374,6 +374,7 @@ def test_a_zip_walks_its_lists_together_inside_the_grid() -> None:
         + '[sweep]\n"cohort.attrition" = [0.0, 0.1]\n'
         + '[sweep.zip]\n"cohort.enrolled" = [10, 20]\n"test.orr.null" = [0.4, 0.6]\n'
     )
+    assert scenario.swept == ["cohort.attrition", "cohort.enrolled", "test.orr.null"]
     got = [(c.design.cohort.attrition, c.design.cohort.enrolled, c.design.test[0].null) for c in scenario.cells]
     assert got == [(0.0, 10, 0.4), (0.0, 20, 0.6), (0.1, 10, 0.4), (0.1, 20, 0.6)]
 

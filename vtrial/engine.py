@@ -83,7 +83,7 @@ def simulate(
             return jax.tree.map(np.asarray, done)
 
     firsts = range(start, start + trials, chunk)
-    gathered: Any = None
+    gathered: Outcome | None = None
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least 1")
     pending: deque[tuple[int, Future[Outcome]]] = deque()
@@ -101,20 +101,20 @@ def simulate(
             for _, future in pending:
                 future.cancel()
             raise
+    assert gathered is not None
     return gathered
 
 
 def _put(gathered: Outcome | None, done: Outcome, begin: int, trials: int) -> Outcome:
     """Copy a chunk's outcomes to their place; the last chunk is cut."""
-    if gathered is None:
-        gathered = jax.tree.map(lambda a: np.empty((trials, *a.shape[1:]), a.dtype), done)
+    everything: Outcome = gathered or jax.tree.map(lambda a: np.empty((trials, *a.shape[1:]), a.dtype), done)
     size = min(done.enrolled.shape[0], trials - begin)
 
     def copy(into: np.ndarray, source: np.ndarray) -> None:
         into[begin : begin + size] = source[:size]
 
-    jax.tree.map(copy, gathered, done)
-    return gathered
+    jax.tree.map(copy, everything, done)
+    return everything
 
 
 def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int) -> patients.Cohort:

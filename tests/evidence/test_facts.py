@@ -172,6 +172,8 @@ MALFORMED: list[tuple[str, dict[str, str], str]] = [
     ("orr.300", {"count": "0", "n": "0", "value": ""}, "n is 0"),
     ("orr.300", {"value": "0.81"}, "value 0.81 is not 48 of 70 rounded to a percent (0.6857)"),
     ("orr.300", {"value": "69"}, "value 69 is not 48 of 70"),
+    ("orr.300", {"value": "0.68"}, "value 0.68 is not 48 of 70"),
+    ("orr.300", {"value": "0.70"}, "value 0.7 is not 48 of 70"),
     ("orr.300", {"statistic": "fraction"}, "unknown statistic 'fraction' (allowed: count, "),
     ("orr.300", {"use": "train"}, "use is 'train' (allowed: fit, check, context, derived)"),
     ("orr.300", {"source": ""}, "system and source must be given"),
