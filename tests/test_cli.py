@@ -399,6 +399,25 @@ def test_ctrl_c_leaves_no_empty_folders(call: Call, tmp_path: Path, monkeypatch:
     assert everything_in(tmp_path) == []
 
 
+def test_ctrl_c_in_the_middle_of_a_file_leaves_no_half_of_it(
+    call: Call, whole: tuple[Path, Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: pd.DataFrame, path: Path, **__: object) -> None:
+        path.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    folder = shutil.copytree(whole[0], tmp_path / "out")
+    (folder / "trials.parquet").unlink()
+    (tmp_path / "small.toml").write_text(SMALL)
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupted)
+    said = call("run", "small.toml", "--out", "out")
+    assert said.status == 130
+    assert said.err.splitlines()[-1] == "error: interrupted; nothing half-written was left"
+    assert {path.name for path in folder.iterdir()} == {"characteristics.csv", "report.html"}
+    for name in ("characteristics.csv", "report.html"):
+        assert (folder / name).stat().st_size >= 0.9 * (whole[0] / name).stat().st_size
+
+
 def test_kill_9_leaves_nothing_that_looks_whole(
     started: Callable[..., subprocess.Popen[str]], whole: tuple[Path, Said], tmp_path: Path
 ) -> None:

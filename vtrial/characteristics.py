@@ -46,11 +46,12 @@ def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataF
         "n.enrolled": outcome.enrolled,
         "n.infused": outcome.infused,
     }
-    for endpoint, count in outcome.counts.items():
+    for endpoint in protocol.plan.endpoints:
+        count = outcome.counts[endpoint]
         columns[f"{endpoint}.count"] = count
         columns[f"{endpoint}.rate"] = _rate(count, outcome.infused).astype(np.float32)
-    for name, rejected in outcome.rejected.items():
-        columns[f"{name}.reject"] = rejected
+    for test in protocol.plan.tests:
+        columns[f"{test.name}.reject"] = outcome.rejected[test.name]
     return pd.DataFrame(columns)
 
 
@@ -65,16 +66,17 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         low, high = interval(estimate, mcse, trials) if proportion else (estimate - _Z * mcse, estimate + _Z * mcse)
         return _row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
 
-    for name, rejected in outcome.rejected.items():
-        yield mean(f"{name}.reject", rejected.astype(float), proportion=True)
-    if len(outcome.rejected) > 1:
+    for test in protocol.plan.tests:
+        yield mean(f"{test.name}.reject", outcome.rejected[test.name].astype(float), proportion=True)
+    if len(outcome.rejected) > 1 and not exact.is_chain(protocol.plan.tests):
         every = np.logical_and.reduce(list(outcome.rejected.values()))
         yield mean("all.reject", every.astype(float), proportion=True)
     if outcome.rejected:
         yield mean("familywise.error", _false_rejection(protocol, outcome, seed).astype(float), proportion=True)
     for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
         yield mean(name, number.astype(float))
-    for endpoint, count in outcome.counts.items():
+    for endpoint in protocol.plan.endpoints:
+        count = outcome.counts[endpoint]
         rate = _rate(count, outcome.infused)
         yield mean(f"{endpoint}.rate", rate)
         for label, q in (("q025", 0.025), ("q975", 0.975)):

@@ -5,6 +5,7 @@ each patient's dose drawn at random), and a sum of binomials where the numbers a
 of tests on nested endpoints (CR after ORR) needs their joint distribution, and gets it.
 """
 
+import itertools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,10 +47,14 @@ def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, worlds.size, _BLOCK)))
     exact = {name: np.concatenate([answers[name] for answers in blocks]) for name in blocks[0]}
-    longest = max(chains.values(), key=len, default=())
-    if exact and len(longest) == len(protocol.plan.tests) and all(test.name in exact for test in longest):
-        exact["familywise"] = _familywise(protocol, longest, worlds, exact)
+    if exact and is_chain(protocol.plan.tests) and len(exact) == len(protocol.plan.tests):
+        exact["familywise"] = _familywise(protocol, protocol.plan.tests, worlds, exact)
     return exact
+
+
+def is_chain(tests: tuple[TestPlan, ...]) -> bool:
+    """Whether each test waits for the one before it, so that every test rejects exactly when the last does."""
+    return all(later.after == earlier.name for earlier, later in itertools.pairwise(tests)) and not tests[0].after
 
 
 def true_rates(protocol: Protocol, endpoint: Endpoint, worlds: World) -> Array:

@@ -200,7 +200,7 @@ def _prepared(
     discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
     for number, discount in enumerate(discounts):
         if progress is not None:
-            progress("fitting", number, len(discounts))
+            progress("finding the posterior (the first time it is fitted, about half a minute)", number, len(discounts))
         posteriors[discount] = posterior_of(read, discount=discount)
     protocols: list[Protocol] = []
     for capacity in (None, "largest"):
