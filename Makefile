@@ -23,7 +23,7 @@ $(UV):
 
 .venv/.ready: $(UV) requirements.lock pyproject.toml
 	$(UV) venv --quiet --allow-existing --python '>=3.12,<3.15' .venv
-	$(UV) pip sync --quiet --python .venv --require-hashes requirements.lock
+	$(UV) pip sync --quiet --python .venv --require-hashes --compile-bytecode requirements.lock
 	$(UV) pip install --quiet --python .venv --no-deps --editable .
 	@touch $@
 

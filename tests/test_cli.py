@@ -271,7 +271,7 @@ def test_trials_and_seed_default_to_the_scenarios_own(whole: tuple[Path, Said]) 
         (["karmma", "--trials", "0"], "[simulation] trials = 0: "),
         (["karmma", "--seed", "-1"], "[simulation] seed = -1: input should be greater than or equal to 0"),
         (["karmma", "--seed", "4294967296"], "[simulation] seed = 4294967296: input should be less than 4294967296"),
-        (["karmma", "--trials", "1000000000"], "1.4e+11 patient-trials, about 0.1 days on two cores (at most 1e+11)"),
+        (["karmma", "--trials", "1000000000"], "1.4e+11 patient-trials, about 8 hours on two cores (at most 1e+11)"),
         (["karmma", "--trials", "-1", "--out", "a/b/c"], "[simulation] trials = -1: "),
     ],
 )

@@ -116,7 +116,7 @@ def test_numbers_do_not_compile_again(protocol):
     for changes in (
         {"cohort.enrolled": 90},
         {"test.orr.null": 0.5, "test.orr.alpha": 0.01},
-        {"world.between_trial_sd": 0.0},
+        {"world.between_trial_sd": 0.7},
         {"world.correlation.response~crs": -0.4},
         {"cohort.attrition": 0.15},
         {"test.cr.method": "exact"},
@@ -176,7 +176,7 @@ def test_enrolling_until_that_many_are_infused(protocol):
     assert np.all(outcome.infused == 128)
     assert np.all(outcome.enrolled >= 128)
     # worlds hold P(infused) near .91: the mean of the negative binomial, averaged over the worlds lived in
-    worlds = engine.worlds_of_trials(p.worlds, p.numbers, seed=7, trials=700)
+    worlds = engine.worlds_of_trials(p.plan, p.numbers, p.worlds, seed=7, trials=700)
     expected = (128 * (1 + np.exp(-worlds.intercept[:, 0]))).mean()
     assert abs(outcome.enrolled.mean() - expected) < 5 * outcome.enrolled.std() / 700**0.5
 

@@ -136,7 +136,7 @@ def agreement(p: Protocol, *, trials: int, bounds: dict | None = None) -> dict[s
         numbers = type(numbers)(**{**vars(numbers), "bounds": bounds})
     outcome = engine.simulate(p.plan, numbers, p.worlds, seed=11, trials=trials)
     shifted = p.numbers.between_trial_sd > 0  # then every trial has a world of its own
-    worlds = engine.worlds_of_trials(p.worlds, p.numbers, seed=11, trials=trials if shifted else p.worlds.size)
+    worlds = engine.worlds_of_trials(p.plan, p.numbers, p.worlds, seed=11, trials=trials if shifted else p.worlds.size)
     found = exact.reject_probabilities(p, worlds)
     z = {}
     for name, rejected in outcome.rejected.items():
@@ -171,7 +171,7 @@ def test_simulation_agrees_and_an_off_by_one_would_show(protocol, setting):
     if "posterior" in setting:
         tests[0]["null"], tests[1]["null"] = 0.65, 0.25
     p = protocol(test=tests, **SETTINGS[setting])
-    worlds = engine.worlds_of_trials(p.worlds, p.numbers, seed=11, trials=2000)
+    worlds = engine.worlds_of_trials(p.plan, p.numbers, p.worlds, seed=11, trials=2000)
     power = exact.reject_probabilities(p, worlds)["orr"].mean()
     assert 0.3 < power < 0.8
     trials = 24_000 if "posterior" in setting else 60_000

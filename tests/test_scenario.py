@@ -439,7 +439,7 @@ def test_absurd_sizes_are_refused_with_their_cost() -> None:
         vtrial.run(tomllib.loads(text))
     message = str(caught.value)
     assert "1,000,000,000 trials of 140 patients in 2 cells are 2.8e+11 patient-trials" in message
-    assert "days" in message
+    assert "about 16 hours" in message
     assert "(at most 1e+11)" in message
 
 
@@ -456,9 +456,11 @@ def test_a_single_trial_must_fit_into_memory() -> None:
 
 def test_the_largest_allowed_size_is_allowed() -> None:
     scenario = read(PLAIN + "[simulation]\ntrials = 1000000000\n")
-    check_cost(scenario, 100)
     with pytest.raises(InputError, match=r"at most 1e\+11"):
         check_cost(scenario, 101)
+    with pytest.raises(InputError, match=r"about 279 GB of memory \(at most 20,000,000\)"):
+        check_cost(scenario, 100)
+    check_cost(read(PLAIN + "[simulation]\ntrials = 20000000\n"), 5000)
 
 
 # What only the study can tell

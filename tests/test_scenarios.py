@@ -113,3 +113,26 @@ def test_planned_dropout_is_an_option(posterior):
     assert result.value("n.infused", cell=1)[0] > result.value("n.infused", cell=0)[0]
     power = [result.value("cr.reject", cell=cell, method="exact")[0] for cell in (0, 1)]
     assert power[0] < power[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"cohort": {"infused": 128, "attrition": 0.999999}}, "may have to be enrolled"),
+        ({"cohort": {"infused": 128}, "world.between_trial_sd": 5.0}, "may have to be enrolled"),
+        ({"simulation.trials": 100_000_000}, "GB of memory"),
+        ({"world.truth": {"crs3": 0.9}}, "above crs"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(posterior, tmp_path, changes, said):
+    asked = vtrial.load_scenario("dose-450").replace(changes)
+    with pytest.raises(vtrial.InputError, match=said):
+        vtrial.run(asked, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_thousands_of_patients_are_an_ordinary_trial(posterior):
+    result = vtrial.run(
+        {"cohort": {"enrolled": 3000}, "test": [{"name": "orr", "endpoint": "orr", "null": 0.5}]}, trials=50
+    )
+    assert 0.99 < result.value("orr.reject", method="exact")[0] <= 1.0

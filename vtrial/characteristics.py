@@ -91,7 +91,7 @@ def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:
     count = draws if draws > 1 or sd == 0.0 else _EXACT_SHIFTS
     worlds = protocol.worlds
     if sd > 0.0:
-        worlds = engine.worlds_of_trials(worlds, protocol.numbers, seed=seed, trials=count)
+        worlds = engine.worlds_of_trials(protocol.plan, protocol.numbers, worlds, seed=seed, trials=count)
     ess = min(protocol.ess, count) if draws > 1 else float(count)
     for name, p in exact.reject_probabilities(protocol, worlds).items():
         metric = "familywise.error" if name == "familywise" else f"{name}.reject"
@@ -115,7 +115,7 @@ def _false_rejection(protocol: Protocol, outcome: Outcome, seed: int) -> NDArray
     sd = float(protocol.numbers.between_trial_sd)
     trials = len(outcome.infused)
     if sd > 0.0:
-        worlds = engine.worlds_of_trials(protocol.worlds, protocol.numbers, seed=seed, trials=trials)
+        worlds = engine.worlds_of_trials(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, trials=trials)
     else:
         worlds = protocol.worlds
     false = np.zeros(trials, bool)

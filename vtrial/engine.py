@@ -48,10 +48,10 @@ def _patients(seed: Any, number: Any, worlds: World, numbers: Numbers, *, plan: 
     return trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
 
 
-@partial(jax.jit, static_argnames=("count",))
-def _worlds(seed: Any, worlds: World, numbers: Numbers, *, count: int) -> World:
+@partial(jax.jit, static_argnames=("plan", "count"))
+def _worlds(seed: Any, worlds: World, numbers: Numbers, *, plan: Plan, count: int) -> World:
     def one(number: Any) -> World:
-        return trial.world_of(key_of(seed, number), world.pick(worlds, number), numbers)
+        return trial.world_of(key_of(seed, number), world.pick(worlds, number), numbers, plan)
 
     return jax.vmap(one)(jnp.arange(count, dtype=jnp.uint32))
 
@@ -125,14 +125,14 @@ def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int
         return jax.tree.map(np.asarray, drawn)
 
 
-def worlds_of_trials(worlds: World, numbers: Numbers, *, seed: int, trials: int) -> World:
+def worlds_of_trials(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trials: int) -> World:
     """The worlds in which trials 0 to trials - 1 live, shift included, float64 (trials, steps).
 
     The same float32 numbers that the simulation uses, so that exact answers speak of the same worlds.
     """
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
     with jax.enable_x64(False):
-        lived = _worlds(seed_, worlds_, numbers_, count=trials)
+        lived = _worlds(seed_, worlds_, numbers_, plan=plan, count=trials)
         return jax.tree.map(lambda a: np.asarray(a, np.float64), lived)
 
 

@@ -46,7 +46,8 @@ def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, worlds.size, _BLOCK)))
-    exact = {name: np.concatenate([answers[name] for answers in blocks]) for name in blocks[0]}
+    # Sums of thousands of terms may leave 0..1 by rounding.
+    exact = {name: np.clip(np.concatenate([a[name] for a in blocks]), 0.0, 1.0) for name in blocks[0]}
     if exact and is_chain(protocol.plan.tests) and len(exact) == len(protocol.plan.tests):
         exact["familywise"] = _familywise(protocol, protocol.plan.tests, worlds, exact)
     return exact
@@ -292,6 +293,8 @@ def _convolve(table: Array, one: Array, a: int, b: int) -> Array:
     total = np.zeros((rows, columns, table.shape[2]))
     for i in range(min(table.shape[0], rows)):
         for j in range(min(table.shape[1], columns)):
+            if not table[i, j].any():
+                continue
             height, width = min(one.shape[0], rows - i), min(one.shape[1], columns - j)
             total[i : i + height, j : j + width] += table[i, j] * one[:height, :width]
     return total

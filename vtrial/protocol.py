@@ -20,7 +20,7 @@ from vtrial.errors import InputError
 from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
 from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.posterior import Posterior
-from vtrial.scenario import Cell, Design, TestSection
+from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.trial import Numbers, Plan
 from vtrial.world import World, permuted
 
@@ -69,6 +69,11 @@ def prepare(
     target, size = _size(design, evidence, shares)
     worlds = _worlds(design, evidence, posterior, where)
     needed = size if target == "enrolled" else _room(size, worlds, design.world.between_trial_sd)
+    if needed > MAX_PATIENTS:
+        raise InputError(
+            f"{where}: [cohort] {target} = {size}: as many as {needed:,} may have to be enrolled (at most "
+            f"{MAX_PATIENTS:,}); fewer patients, less attrition or a smaller between_trial_sd"
+        )
     capacity = max(needed, capacity or 0)
     tests = design.ordered_tests()
     plan = Plan(
@@ -77,6 +82,8 @@ def prepare(
         allocation=design.arm[0].allocation,
         endpoints=_endpoints(design, evidence, where),
         tests=tuple(TestPlan(t.name, t.endpoint, t.population, t.alternative, t.after) for t in tests),
+        attrition=design.cohort.attrition != 0.0 or design.arm[0].allocation == "fixed",
+        shifted=design.world.between_trial_sd > 0.0,
     )
     x = np.array([log2_dose(dose, evidence.priors.dose.reference) for dose in doses])
     numbers = Numbers(
@@ -156,7 +163,7 @@ def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str
 
 def _room(infused: int, worlds: World, sd: float) -> int:
     """Patients to make room for so that `infused` of them are infused in (practically) every trial."""
-    p = float(expit(worlds.intercept[:, Step.INFUSED].min() - 5.0 * sd))
+    p = max(float(expit(worlds.intercept[:, Step.INFUSED].min() - 5.0 * sd)), 1e-12)
     if p == 1.0:
         return infused
     mean = infused / p

@@ -140,10 +140,10 @@ def run(
     changes = {"simulation.trials": trials, "simulation.seed": seed}
     if changes := {key: value for key, value in changes.items() if value is not None}:
         scenario = scenario.replace(changes)
-    if out is not None:
-        writable(out)
     keep_compiled_programs()
     read, posteriors, protocols = _prepared(scenario, progress)
+    if out is not None:
+        writable(out)
     simulation = scenario.design.simulation
     tables, trial_tables = [], []
     done, total = 0, simulation.trials * len(scenario.cells)

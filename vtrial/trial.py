@@ -26,7 +26,8 @@ class Plan:
     """The structure of a trial.
 
     capacity: most patients that can be enrolled. target: what `Numbers.size` counts. endpoints: what is
-    counted. tests: in an order in which none waits for a later one.
+    counted. tests: in an order in which none waits for a later one. attrition: whether anybody enrolled may stay
+    without infusion; shifted: whether trials move their world. What is not needed is not drawn.
     """
 
     capacity: int
@@ -34,6 +35,8 @@ class Plan:
     allocation: Allocation
     endpoints: tuple[Endpoint, ...]
     tests: tuple[TestPlan, ...]
+    attrition: bool = True
+    shifted: bool = True
 
     @property
     def systems(self) -> frozenset[System]:
@@ -70,8 +73,10 @@ class Outcome:
     rejected: dict[str, Any]
 
 
-def world_of(key: Any, world: World, numbers: Numbers) -> World:
+def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
     """The trial's own world: the given one, moved by the trial-level shift."""
+    if not plan.shifted:
+        return world
     normals = jax.random.normal(jax.random.fold_in(key, Process.BETWEEN_TRIAL), (len(Step),), dtype=jnp.float32)
     return shifted(world, normals, numbers.between_trial_sd)
 
@@ -80,11 +85,12 @@ def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Coho
     """The trial's patients, as they truly are. key: the trial's."""
     return patients.draw(
         key,
-        world_of(key, world, numbers),
+        world_of(key, world, numbers, plan),
         capacity=plan.capacity,
         target=plan.target,
         allocation=plan.allocation,
         systems=plan.systems,
+        attrition=plan.attrition,
         size=numbers.size,
         log2_doses=numbers.log2_doses,
         fills=numbers.fills,

@@ -23,7 +23,8 @@ def enrol(
     counts of infused patients, exact: exactly `fills[-1]` are infused, those enrolled who draw the lowest numbers.
     """
     number = jnp.arange(capacity, dtype=jnp.int32)
-    luck = u[Process.INFUSED]
+    # Without attrition nothing is drawn for it: everybody is lucky.
+    luck = u.get(Process.INFUSED, jnp.zeros(capacity, jnp.float32))
     if target == "enrolled":
         enrolled = number < size
         if allocation == "fixed":
@@ -38,7 +39,7 @@ def enrol(
         enrolled = infused_before < size
         infused = fit & enrolled
     if allocation == "random":
-        position = u[Process.DOSE]
+        position = u.get(Process.DOSE, jnp.zeros(capacity, jnp.float32))
     elif allocation == "sequential" and target == "enrolled":
         position = number
     else:

@@ -38,6 +38,7 @@ def draw(
     target: Target,
     allocation: Allocation,
     systems: frozenset[System],
+    attrition: bool,
     size: Any,
     log2_doses: Any,
     fills: Any,
@@ -45,7 +46,8 @@ def draw(
 ) -> Cohort:
     """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`."""
     steps = world.probabilities(log2_doses)
-    u = streams(key, _processes(systems), capacity)
+    drawn_dose = allocation == "random" and log2_doses.shape[0] > 1
+    u = streams(key, _processes(systems, attrition=attrition, dose=drawn_dose), capacity)
     # Attrition does not depend on dose: any column of the table is the same.
     enrolled, infused, dose = enrol(u, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
     evaluable, negative = response.mrd(u, dose, steps) if "mrd" in systems else (None, None)
@@ -63,9 +65,13 @@ def draw(
     )
 
 
-def _processes(systems: frozenset[System]) -> tuple[Process, ...]:
-    """The processes to draw: toxicity needs the latents that it is correlated with."""
-    wanted = {Process.INFUSED, Process.DOSE, Process.RESPONSE}
+def _processes(systems: frozenset[System], *, attrition: bool, dose: bool) -> tuple[Process, ...]:
+    """The processes to draw: what is certain is not, and toxicity needs the latents that it is correlated with."""
+    wanted = {Process.RESPONSE}
+    if attrition:
+        wanted |= {Process.INFUSED}
+    if dose:
+        wanted |= {Process.DOSE}
     if "mrd" in systems:
         wanted |= {Process.MRD_EVALUABLE, Process.MRD_NEGATIVE}
     if "crs" in systems or "neurotoxicity" in systems:

@@ -109,8 +109,8 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
     seed = protocol.design.simulation.seed
     for sd in SHIFTS:
         numbers = dataclasses.replace(protocol.numbers, between_trial_sd=np.float32(sd))
-        moved = dataclasses.replace(protocol, numbers=numbers)
-        worlds = engine.worlds_of_trials(protocol.worlds, numbers, seed=seed, trials=count)
+        moved = dataclasses.replace(protocol, numbers=numbers, plan=dataclasses.replace(protocol.plan, shifted=True))
+        worlds = engine.worlds_of_trials(moved.plan, numbers, moved.worlds, seed=seed, trials=count)
         answers = exact.reject_probabilities(moved, worlds)
         error = {name: float(answers[name].std()) / math.sqrt(min(protocol.ess, count)) for name in names}
         rows.append({"sd": f"{sd:g}"} | {name: _with_error(float(answers[name].mean()), error[name]) for name in names})

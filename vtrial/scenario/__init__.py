@@ -24,6 +24,7 @@ from vtrial.validation import first_problem
 __all__ = ["Cell", "Design", "Scenario", "TestSection", "check_cost", "from_dict", "load_scenario"]
 
 MAX_PATIENT_TRIALS = 1e11
+MAX_ROWS = 20_000_000  # trials times cells: a row each is kept
 MAX_PATIENTS = 10_000  # in one trial: some hundreds of trials are held in memory at once
 
 
@@ -124,14 +125,17 @@ def _validated(model: type[Design], data: dict[str, Any], where: str) -> Any:
 
 def check_cost(scenario: Scenario, capacity: int) -> None:
     """Refuse what would take too long. Raises `InputError` that says what it would cost."""
-    trials = scenario.design.simulation.trials
-    cost = float(trials) * capacity * len(scenario.cells)
+    trials, cells = scenario.design.simulation.trials, len(scenario.cells)
+    cost = float(trials) * capacity * cells
     if cost > MAX_PATIENT_TRIALS:
-        days = cost / 2e7 / 86_400
         raise InputError(
-            f"{scenario.where}: {trials:,} trials of {capacity:,} patients in {len(scenario.cells)} cells are "
-            f"{cost:.1e} patient-trials, about {max(days, 0.1):,.1f} days on two cores (at most "
-            f"{MAX_PATIENT_TRIALS:.0e})"
+            f"{scenario.where}: {trials:,} trials of {capacity:,} patients in {cells} cells are {cost:.1e} "
+            f"patient-trials, about {cost / 5e6 / 3600:,.0f} hours on two cores (at most {MAX_PATIENT_TRIALS:.0e})"
+        )
+    if trials * cells > MAX_ROWS:
+        raise InputError(
+            f"{scenario.where}: {trials:,} trials in {cells} cells are {trials * cells:,} rows to keep, about "
+            f"{trials * cells * 300 / 2**30:,.0f} GB of memory (at most {MAX_ROWS:,})"
         )
     if capacity > MAX_PATIENTS:
         raise InputError(
