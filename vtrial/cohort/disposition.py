@@ -23,9 +23,10 @@ def enrol(
     counts of infused patients, exact: exactly `fills[-1]` are infused, those enrolled who draw the lowest numbers.
     """
     number = jnp.arange(capacity, dtype=jnp.int32)
-    # Without attrition nothing is drawn for it: everybody is lucky.
-    luck = u.get(Process.INFUSED, jnp.zeros(capacity, jnp.float32))
-    if target == "enrolled":
+    if Process.INFUSED not in u:  # nothing was drawn because everybody enrolled is infused
+        enrolled = infused = number < size
+    elif target == "enrolled":
+        luck = u[Process.INFUSED]
         enrolled = number < size
         if allocation == "fixed":
             # The patients with the fills[-1] lowest draws are infused; order by draw, then by number.
@@ -34,13 +35,13 @@ def enrol(
         else:
             infused = enrolled & (luck < p_infused)
     else:
-        fit = luck < p_infused
+        fit = u[Process.INFUSED] < p_infused
         infused_before = _before(fit)
         enrolled = infused_before < size
         infused = fit & enrolled
     if allocation == "random":
         position = u.get(Process.DOSE, jnp.zeros(capacity, jnp.float32))
-    elif allocation == "sequential" and target == "enrolled":
+    elif Process.INFUSED not in u or (allocation == "sequential" and target == "enrolled"):
         position = number
     else:
         position = _before(infused)

@@ -47,7 +47,7 @@ def draw(
     """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`."""
     steps = world.probabilities(log2_doses)
     drawn_dose = allocation == "random" and log2_doses.shape[0] > 1
-    u = streams(key, _processes(systems, attrition=attrition, dose=drawn_dose), capacity)
+    u = streams(key, processes(systems, attrition=attrition, dose=drawn_dose), capacity)
     # Attrition does not depend on dose: any column of the table is the same.
     enrolled, infused, dose = enrol(u, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
     evaluable, negative = response.mrd(u, dose, steps) if "mrd" in systems else (None, None)
@@ -65,7 +65,7 @@ def draw(
     )
 
 
-def _processes(systems: frozenset[System], *, attrition: bool, dose: bool) -> tuple[Process, ...]:
+def processes(systems: frozenset[System], *, attrition: bool, dose: bool) -> tuple[Process, ...]:
     """The processes to draw: what is certain is not, and toxicity needs the latents that it is correlated with."""
     wanted = {Process.RESPONSE}
     if attrition:
