@@ -9,7 +9,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FILES = ("characteristics.csv", "trials.parquet", "report.html", "manifest.json")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a scenario answered.
 
@@ -41,11 +41,11 @@ class Result:
 
     scenario: Scenario
     evidence: Evidence
-    posteriors: dict[float, Posterior] = field(repr=False)
-    protocols: tuple[Protocol, ...] = field(repr=False)
-    characteristics: pd.DataFrame = field(repr=False)
-    trials: pd.DataFrame = field(repr=False)
-    manifest: dict[str, Any] = field(repr=False)
+    posteriors: dict[float, Posterior]
+    protocols: tuple[Protocol, ...]
+    characteristics: pd.DataFrame
+    trials: pd.DataFrame
+    manifest: dict[str, Any]
 
     @property
     def posterior(self) -> Posterior:
@@ -111,6 +111,9 @@ class Result:
         self.report(folder / "report.html")
         _write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
         return folder
+
+    def __repr__(self) -> str:
+        return f"<vtrial.Result of '{self.scenario.name}': {self.answer()}>"
 
     def _repr_html_(self) -> str:
         from vtrial.report.answer import notebook

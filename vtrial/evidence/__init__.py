@@ -46,7 +46,7 @@ LATENTS = ("response", "crs", "neurotoxicity")
 _NESTED = (("cr", "orr"), ("crs3", "crs"), ("neurotoxicity3", "neurotoxicity"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evidence:
     """What one study published, and what is assumed before reading it.
 
@@ -57,6 +57,11 @@ class Evidence:
     folder: Path
     facts: pd.DataFrame
     priors: Priors
+
+    def __repr__(self) -> str:
+        return (
+            f"<vtrial.Evidence '{self.study}': {len(self.facts)} facts, doses {self.doses}, {', '.join(self.systems)}>"
+        )
 
     @cached_property
     def doses(self) -> tuple[float, ...]:
