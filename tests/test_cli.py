@@ -1,5 +1,6 @@
 """The command line: help, answer and files; bad input ends in one line; nothing half-written is left."""
 
+import contextlib
 import json
 import os
 import re
@@ -386,6 +387,21 @@ def test_ctrl_c_ends_a_long_run_at_once_and_leaves_an_earlier_answer_whole(
     assert err.splitlines()[-1] == "error: interrupted; nothing half-written was left"
     assert "Traceback" not in err
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_ctrl_c_that_a_callback_swallows_still_ends_the_run(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swallowing(*_: object, progress: Callable[[str, int, int], None], **__: object) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(1)
+        progress("simulating", 1, 10)
+        pytest.fail("the run went on")
+
+    monkeypatch.setattr(result, "run", swallowing)
+    said = call("run", "karmma", "--out", "out")
+    assert (said.status, said.err) == (130, "error: interrupted; nothing half-written was left\n")
 
 
 def test_ctrl_c_leaves_no_empty_folders(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

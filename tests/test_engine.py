@@ -199,11 +199,11 @@ def test_latent_correlations_are_what_was_asked(protocol):
     changes = {"world.truth": {"orr": 0.6, "crs": 0.5}, "world.between_trial_sd": 0.0, "cohort.attrition": 0.0}
     changes |= {"arm.arm.doses": {"300": 1.0}, "world.truth.orr": {"300": 0.6}, "world.truth.crs": {"300": 0.5}}
     for rho in (-0.5, 0.0, 0.6):
-        p = protocol(**changes, **{"world.correlation.response~crs": rho, "cohort.enrolled": 20_000})
+        p = protocol(**changes, **{"world.correlation.response~crs": rho, "cohort.enrolled": 10_000})
         cohort = engine.cohort(p.plan, p.numbers, p.worlds, seed=3, trial=0)
         both = ((cohort.response > 0) & (cohort.crs > 0)).mean()
         expected = multivariate_normal(cov=[[1, rho], [rho, 1]]).cdf([norm.ppf(0.6), norm.ppf(0.5)])
-        assert abs(both - expected) < 5 * (expected * (1 - expected) / 20_000) ** 0.5
+        assert abs(both - expected) < 5 * (expected * (1 - expected) / 10_000) ** 0.5
 
 
 def test_rates_of_every_endpoint_are_the_worlds(protocol):

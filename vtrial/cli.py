@@ -1,6 +1,8 @@
 """vtrial ...: parse, call, print. No science."""
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -110,7 +112,12 @@ def run(
     began = time.perf_counter()
     asked = room.load_scenario(scenario)
     folder = out_folder or Path("results") / asked.name
-    with _left_as_it_was(folder), _progress() as step:
+    with _left_as_it_was(folder), _remembering_ctrl_c() as check, _progress() as show:
+
+        def step(what: str, done: int, total: int) -> None:
+            check()
+            show(what, done, total)
+
         room.writable(folder)
         result = room.run(asked, trials=trials, seed=seed, progress=step)
     design = result.scenario.design
@@ -158,6 +165,34 @@ def main() -> None:
 def _fail(message: str, status: int) -> None:
     err.print(f"[bold red]error:[/] {_plain(' '.join(message.splitlines()))}")
     sys.exit(status)
+
+
+@contextmanager
+def _remembering_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Ctrl-C as usual, and remembered: what is yielded raises it again.
+
+    Python drops a KeyboardInterrupt that falls into a callback of the garbage collector (JAX has one), and a long
+    run would go on as if nobody had asked.
+    """
+    asked = False
+
+    def remember(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
