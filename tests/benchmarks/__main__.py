@@ -118,25 +118,19 @@ def count_design() -> None:
 
 
 def million_trials() -> None:
+    """One process of its own, so that its memory is its own; 100,000 trials three times before and after."""
     code = (
-        "import sys, time, resource, numpy as np\n"
-        "from tests.benchmarks.__main__ import protocol, simulate\n"
+        "import resource, statistics\n"
+        "from tests.benchmarks.__main__ import protocol, seconds, simulate\n"
         "p = protocol('karmma'); simulate(p, 1000)()\n"
-        "n = int(sys.argv[1]); began = time.perf_counter(); simulate(p, n)()\n"
-        "print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+        "tenths = [seconds(simulate(p, 100_000)) for _ in range(3)]\n"
+        "whole = seconds(simulate(p, 1_000_000))\n"
+        "tenths += [seconds(simulate(p, 100_000)) for _ in range(3)]\n"
+        "print(whole, statistics.median(tenths), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
     )
-
-    def run(trials: int) -> tuple[float, float]:
-        done = subprocess.run([sys.executable, "-c", code, str(trials)], capture_output=True, text=True, check=True)
-        taken, gigabytes = map(float, done.stdout.split())
-        return taken, gigabytes
-
-    tenth = [run(100_000)[0], 0.0]
-    whole, gigabytes = run(1_000_000)
-    tenth[1] = run(100_000)[0]
-    line(
-        "1,000,000 trials by ten times 100,000", whole / (10 * statistics.mean(tenth)), 1.1, "x", note=f"{whole:.1f} s"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    whole, tenth, gigabytes = map(float, done.stdout.split())
+    line("1,000,000 trials by ten times 100,000", whole / (10 * tenth), 1.1, "x", note=f"{whole:.1f} s")
     line("peak memory of 1,000,000 trials", gigabytes, 1.5, "GB")
 
 
