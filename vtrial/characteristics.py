@@ -17,6 +17,7 @@ from vtrial.design.intervals import proportion_interval
 from vtrial.protocol import Protocol
 from vtrial.scenario.sweep import shown
 from vtrial.trial import Outcome
+from vtrial.world import World
 
 COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
 _Z = 1.959963984540054
@@ -89,9 +90,7 @@ def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:
         return
     draws, sd = protocol.worlds.size, float(protocol.numbers.between_trial_sd)
     count = draws if draws > 1 or sd == 0.0 else _EXACT_SHIFTS
-    worlds = protocol.worlds
-    if sd > 0.0:
-        worlds = engine.worlds_of_trials(protocol.plan, protocol.numbers, worlds, seed=seed, trials=count)
+    worlds = _worlds_lived_in(protocol, seed, count)
     ess = min(protocol.ess, count) if draws > 1 else float(count)
     for name, p in exact.reject_probabilities(protocol, worlds).items():
         metric = "familywise.error" if name == "familywise" else f"{name}.reject"
@@ -110,14 +109,17 @@ def _rate(count: NDArray[np.int32], n: NDArray[np.int32]) -> Array:
     return np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
 
 
+def _worlds_lived_in(protocol: Protocol, seed: int, trials: int) -> World:
+    """One world a trial where trials move theirs; else the worlds that they share, trial t in t mod D."""
+    if not protocol.plan.shifted:
+        return protocol.worlds
+    return engine.worlds_of_trials(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, trials=trials)
+
+
 def _false_rejection(protocol: Protocol, outcome: Outcome, seed: int) -> NDArray[np.bool_]:
     """Whether a trial rejected a null that is true in its world."""
-    sd = float(protocol.numbers.between_trial_sd)
     trials = len(outcome.infused)
-    if sd > 0.0:
-        worlds = engine.worlds_of_trials(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, trials=trials)
-    else:
-        worlds = protocol.worlds
+    worlds = _worlds_lived_in(protocol, seed, trials)
     false = np.zeros(trials, bool)
     for test in protocol.plan.tests:
         true_null = exact.null_is_true(protocol, test, worlds)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from vtrial.curves import STEPS_OF, Step, log2_dose
+from vtrial.curves import Step, log2_dose
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
@@ -107,8 +107,3 @@ def _hold_by_dose(
             f"{where}: truth.{rate} at {len(x)} doses does not lie on one curve (logistic in log dose); "
             "state at most two"
         )
-
-
-def steps_stated(systems: tuple[str, ...]) -> list[Rate]:
-    """The rates that a scenario may state for a study that models `systems`."""
-    return [rate for rate, (step, _) in _STEP.items() if any(step in STEPS_OF[s] for s in systems)]  # type: ignore[index]
