@@ -1,9 +1,23 @@
-"""A pydantic error as one line: which key, what was given, what is allowed."""
+"""A TOML file as data, and a pydantic error as one line: which key, what was given, what is allowed."""
 
+import tomllib
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from vtrial.errors import InputError
+
+
+def read_toml(path: Path, where: str) -> dict[str, Any]:
+    """The data of a TOML file. Raises `InputError` that begins with `where` if it cannot be read as such."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(f"{where}: cannot be read ({problem})") from None
+    except tomllib.TOMLDecodeError as problem:
+        raise InputError(f"{where}: not valid TOML: {problem}") from None
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any) -> str:

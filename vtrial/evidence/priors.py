@@ -1,6 +1,5 @@
 """priors.toml -> Priors: what is assumed, each entry with its reason."""
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vtrial.curves import Step
 from vtrial.errors import InputError
-from vtrial.validation import first_problem
+from vtrial.validation import first_problem, read_toml
 
 Reason = Annotated[str, Field(min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -58,12 +57,7 @@ class Priors(_Strict):
 
 def read(path: Path) -> Priors:
     """The priors of a study. Raises `InputError` that names file and key."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"{path}: cannot be read ({problem})") from None
-    except tomllib.TOMLDecodeError as problem:
-        raise InputError(f"{path}: not valid TOML: {problem}") from None
+    raw = read_toml(path, str(path))
     try:
         return Priors.model_validate(raw)
     except ValidationError as error:

@@ -8,7 +8,6 @@ import copy
 import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,7 @@ from vtrial import places
 from vtrial.errors import InputError
 from vtrial.scenario import sweep
 from vtrial.scenario.sections import Design, TestSection
-from vtrial.validation import first_problem
+from vtrial.validation import first_problem, read_toml
 
 __all__ = ["Cell", "Design", "Scenario", "TestSection", "check_cost", "from_dict", "load_scenario"]
 
@@ -83,12 +82,7 @@ def load_scenario(scenario: str | os.PathLike[str]) -> Scenario:
     """
     file = places.scenario_file(scenario)
     where = str(scenario) if os.path.isfile(scenario) else f"scenarios/{file.name}"
-    try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"{where}: cannot be read ({problem})") from None
-    except tomllib.TOMLDecodeError as problem:
-        raise InputError(f"{where}: not valid TOML: {problem}") from None
+    raw = read_toml(file, where)
     if not raw:
         raise InputError(f"{where}: is empty; a scenario needs at least one [[arm]] or [[test]]")
     return from_dict(raw, name=file.stem, where=where)
