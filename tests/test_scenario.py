@@ -66,23 +66,39 @@ def test_every_shipped_scenario_loads(file: Path) -> None:
     assert scenario.name == file.stem
     assert scenario.design.title
     assert scenario.design.question.endswith("?")
-    assert [test.name for test in scenario.design.ordered_tests()] == ["orr", "cr"]
-    assert [test.null for test in scenario.design.test] == [0.5, 0.1]
-    assert scenario.design.test[1].after == "orr"
+    if file.stem == "pfs-benchmark":
+        assert [(test.endpoint, test.method, test.null) for test in scenario.design.test] == [
+            ("pfs", "log-rank", 4.0),
+            ("pfs", "median", 4.0),
+        ]
+    else:
+        assert [test.name for test in scenario.design.ordered_tests()] == ["orr", "cr"]
+        assert [test.null for test in scenario.design.test] == [0.5, 0.1]
+        assert scenario.design.test[1].after == "orr"
     assert load_scenario(file.stem).sha256 == scenario.sha256
 
 
 def test_the_shipped_scenarios_are_these() -> None:
-    assert places.scenarios() == ["dose-450", "karmma", "karmma-sample-size", "karmma-type-one-error", "next-trial"]
+    assert places.scenarios() == [
+        "dose-450",
+        "follow-up",
+        "karmma",
+        "karmma-sample-size",
+        "karmma-type-one-error",
+        "next-trial",
+        "pfs-benchmark",
+    ]
 
 
 def test_what_the_shipped_scenarios_sweep() -> None:
     def swept(name: str) -> list[dict[str, Any]]:
         return [cell.swept for cell in load_scenario(name).cells]
 
-    assert swept("karmma") == swept("dose-450") == [{}]
+    assert swept("karmma") == swept("dose-450") == swept("pfs-benchmark") == [{}]
     assert swept("next-trial") == [{"world.between_trial_sd": sd} for sd in (0.0, 0.3, 0.5)]
     assert swept("karmma-type-one-error") == [{"world.truth": {"orr": 0.5, "cr": 0.1}}, {"world.truth": {"cr": 0.1}}]
+    cuts = [cell["calendar.data_cut"] for cell in swept("follow-up")]
+    assert cuts == [{"months_after_last_infusion": months} for months in (6, 9, 12, 18, 24)]
     sizes = [cell["cohort.enrolled"] for cell in swept("karmma-sample-size")]
     assert (sizes[0], sizes[-1]) == (40, 200)
     assert sizes == sorted(sizes)
@@ -201,15 +217,15 @@ BAD: dict[str, tuple[str, str]] = {
     # tests
     "endpoint missing": (PLAIN.replace('endpoint = "orr"\n', ""), "[[test]] 'orr' endpoint is missing"),
     "endpoint unknown": (
-        PLAIN.replace('endpoint = "orr"', 'endpoint = "pfs"'),
-        "[[test]] 'orr' endpoint = 'pfs': input should be 'orr', 'vgpr', 'cr', 'mrd', 'crs', ",
+        PLAIN.replace('endpoint = "orr"', 'endpoint = "efs"'),
+        "[[test]] 'orr' endpoint = 'efs': input should be 'orr', 'vgpr', 'cr', 'mrd', 'crs', ",
     ),
     "name missing": (PLAIN.replace('name = "orr"\n', ""), "[[test]] number 1 name is missing"),
     "name with a dot": (PLAIN.replace('name = "orr"', 'name = "a.b"'), "[[test]] 'a.b' name = 'a.b': "),
     "name of a metric": (PLAIN.replace('name = "orr"', 'name = "all"'), "'all' is the name of a metric of its own"),
     "method unknown": (
         PLAIN + 'method = "wald"\n',
-        "method = 'wald': input should be 'normal', 'exact' or 'posterior'",
+        "method = 'wald': input should be 'normal', 'exact', 'posterior', 'log-rank' or 'median'",
     ),
     "two-sided": (PLAIN + 'alternative = "two-sided"\n', "alternative = 'two-sided': input should be 'greater' or"),
     "population unknown": (PLAIN + 'population = "treated"\n', "population = 'treated': input should be 'infused' or"),
@@ -287,7 +303,7 @@ BAD: dict[str, tuple[str, str]] = {
         "[calendar] data_cut: give one of month and months_after_last_infusion",
     ),
     "cut misspelt": (PLAIN + "[calendar]\ndata_cut = { months = 1 }\n", "[calendar] data_cut.months = 'months': "),
-    "endpoint not modelled": (PLAIN + '[simulation]\nendpoints = ["os"]\n', "[simulation] endpoints.0 = 'os': "),
+    "endpoint not modelled": (PLAIN + '[simulation]\nendpoints = ["ttp"]\n', "[simulation] endpoints.0 = 'ttp': "),
     "nothing to count": ('[[arm]]\nname = "one"\n[simulation]\nendpoints = []\n', "nothing would be counted"),
     # sweeps
     "sweep of an unknown key": (

@@ -21,10 +21,13 @@ class World:
     """True logits of each step. One world: (steps,); many worlds: (worlds, steps).
 
     intercept: at the reference dose, NaN for a step of which the study says nothing. slope: for a doubling.
+    survival: the numbers of the multi-state model (`curves.Rate`), (rates,) or (worlds, rates); None where the
+    study says nothing of them.
     """
 
     intercept: Any
     slope: Any
+    survival: Any = None
 
     def probabilities(self, x: Any, xp: Any = jnp) -> dict[Step, Any]:
         """Each step's probability at `x` log2 doses (doses,): arrays (doses,), or (worlds, doses)."""
@@ -40,7 +43,7 @@ class World:
 def permuted(worlds: World, seed: int) -> World:
     """The worlds in an order drawn once from `seed`, the same for every cell of a sweep."""
     order = np.random.default_rng(seed).permutation(worlds.size)
-    return World(worlds.intercept[order], worlds.slope[order])
+    return jax.tree.map(lambda array: array[order], worlds)
 
 
 def pick(worlds: World, trial: Any) -> World:
@@ -50,4 +53,4 @@ def pick(worlds: World, trial: Any) -> World:
 
 def shifted(world: World, normals: Any, sd: Any) -> World:
     """The world moved by one trial-level shift a step, `sd` x standard normals (steps,), on the logit scale."""
-    return World(world.intercept + sd * normals, world.slope)
+    return World(world.intercept + sd * normals, world.slope, world.survival)

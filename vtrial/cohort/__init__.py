@@ -23,6 +23,20 @@ class Process(IntEnum):
     MRD_EVALUABLE = 5
     MRD_NEGATIVE = 6
     BETWEEN_TRIAL = 7
+    RESPONSE_TIME = 8
+    CR_TIME = 9
+    PROGRESSION = 10
+    DEATH = 11
+    DEATH_AFTER = 12
+    CRS_DEATH = 13
+    NEW_THERAPY = 14
+    RETREATED = 15
+    RETREATMENT_RESPONSE = 16
+    RETREATMENT_TIME = 17
+    VISITS = 18
+    ARRIVAL = 19
+    DELAY = 20
+    BETWEEN_TRIAL_SURVIVAL = 21
 
 
 # The processes whose latent normals are correlated within a patient, in the order of the correlation matrix.

@@ -24,7 +24,7 @@ from vtrial.evidence.priors import Priors
 
 __all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
 
-# Which facts each model reads; `*` stands for each dose of the study.
+# Which facts each model reads; `*` stands for each dose of the study, `^` for the highest.
 READS: dict[System, tuple[str, ...]] = {
     "disposition": ("infused.all",),
     "response": ("orr.*", "cr.*", "vgpr.all"),
@@ -36,6 +36,29 @@ READS: dict[System, tuple[str, ...]] = {
         "neurotoxicity.grade3.all",
         "neurotoxicity.grade4.all",
         "neurotoxicity.grade5.all",
+    ),
+    "survival": (
+        "dor.pr",
+        "dor.vgpr",
+        "dor.cr",
+        "pfs.all",
+        "pfs.^",
+        "os.12.all",
+        "deaths.^",
+        "deaths.myeloma_progression.all",
+        "deaths.after_progression.all",
+        "deaths.related_ae_within_8_weeks.all",
+        "deaths.related_ae_8_weeks_to_6_months.all",
+        "deaths.unrelated_ae_after_6_months.all",
+        "crs.grade5.all",
+        "response.time_to_first.all",
+        "response.time_to_cr.all",
+        "retreatment.retreated.all",
+        "retreatment.response.all",
+        "retreatment.duration_of_response.all",
+        "date.first_enrolment",
+        "date.last_enrolment",
+        "date.data_cutoff",
     ),
 }
 
@@ -88,6 +111,7 @@ class Evidence:
         """The ids of the facts that the model of `system` reads."""
         names: list[str] = []
         for pattern in READS[system]:
+            pattern = pattern.replace("^", _as_id(self.doses[-1]))
             names += [pattern.replace("*", _as_id(dose)) for dose in self.doses] if "*" in pattern else [pattern]
         return names
 
@@ -198,7 +222,7 @@ def _check_models_facts(evidence: Evidence) -> None:
     """What the models read must be counts that do not contradict each other."""
     where = evidence.folder / "facts.csv"
     for system in evidence.systems:
-        for fact in evidence.reads(system):
+        for fact in evidence.reads(system) if system != "survival" else ():
             if evidence.facts.at[fact, "statistic"] != "count":
                 statistic = evidence.facts.at[fact, "statistic"]
                 raise InputError(f"{where}: {fact} is a {statistic}; the model of {system} reads a count")

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vtrial.curves import Step
+from vtrial.curves import Rate, Step
 from vtrial.errors import InputError
 from vtrial.validation import first_problem, read_toml
 
@@ -13,6 +13,8 @@ Reason = Annotated[str, Field(min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 StepName = Annotated[str, AfterValidator(lambda name: _known_step(name))]
+RateName = Annotated[str, AfterValidator(lambda name: _known_rate(name))]
+Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Correlation = Annotated[float, Field(gt=-1, lt=1)]
 
 
@@ -28,7 +30,7 @@ class Dose(_Strict):
 
 
 class Normal(_Strict):
-    """A normal prior on the logit scale."""
+    """A normal prior, on the scale of its parameter."""
 
     mean: Finite
     sd: Positive
@@ -42,6 +44,62 @@ class NamedCorrelation(_Strict):
     reason: Reason
 
 
+class Assumed(_Strict):
+    """A number that nobody published."""
+
+    value: Probability
+    reason: Reason
+
+
+class Visits(_Strict):
+    """How patients are assessed: scheduled months, the window about each, and what keeps assessments from counting.
+
+    missed: P(a scheduled visit is missed). new_therapy: hazard a month of new therapy before progression.
+    """
+
+    schedule: Annotated[list[Positive], Field(min_length=1)]
+    window: Positive
+    reason: Reason
+    missed: Assumed
+    new_therapy: Assumed
+
+    @model_validator(mode="after")
+    def _check(self) -> "Visits":
+        visits_fit(self.schedule, self.window)
+        return self
+
+
+class Span(_Strict):
+    """Shortest and longest, months."""
+
+    low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    reason: Reason
+
+    @model_validator(mode="after")
+    def _check(self) -> "Span":
+        if self.low > self.high:
+            raise ValueError(f"low = {self.low:g} is above high = {self.high:g}")
+        return self
+
+
+class Calendar(_Strict):
+    """Calendar of a study: months from enrolment to infusion."""
+
+    infusion_delay: Span
+
+
+def visits_fit(schedule: list[float], window: float) -> None:
+    """Raises `ValueError` where visits do not increase, or are so wide that they could change places."""
+    before = 0.0
+    for number, month in enumerate(schedule):
+        if month <= before:
+            raise ValueError(f"visits must increase from above 0, but {month:g} follows {before:g}")
+        if month - before < (window if number == 0 else 2 * window) - 1e-9:
+            raise ValueError(f"a window of {window:g} months lets the visits {before:g} and {month:g} change places")
+        before = month
+
+
 class Priors(_Strict):
     """Everything in priors.toml."""
 
@@ -52,6 +110,9 @@ class Priors(_Strict):
     intercept: dict[StepName, Normal]
     slope: Normal
     correlation: dict[str, NamedCorrelation]
+    survival: dict[RateName, Normal] = {}
+    visits: Visits | None = None
+    calendar: Calendar | None = None
     sum: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 
@@ -68,4 +129,11 @@ def _known_step(name: str) -> str:
     names = [step.name.lower() for step in Step]
     if name not in names:
         raise ValueError(f"there is no step '{name}' (allowed: {', '.join(names)})")
+    return name
+
+
+def _known_rate(name: str) -> str:
+    names = [rate.name.lower() for rate in Rate]
+    if name not in names:
+        raise ValueError(f"there is no rate '{name}' (allowed: {', '.join(names)})")
     return name

@@ -2,22 +2,26 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from vtrial.cohort.disposition import Allocation
 from vtrial.decisions import Alternative, Population
 from vtrial.design.one_sample import Method
 from vtrial.estimate.proportions import Endpoint
+from vtrial.estimate.times import TIME_ENDPOINTS, TIME_METHODS, Scale, TimeEndpoint, TimeMethod
 from vtrial.evidence import correlation_names
+from vtrial.scenario.calendar import MONTHS, CalendarSection, Positive, fitted_or
 from vtrial.truth import RATES
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Patients = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+
+TIMES = ("pfs_median",)  # times, months, that can be stated as true beside `vtrial.truth.RATES`
 
 
 class _Strict(BaseModel):
@@ -28,8 +32,9 @@ class WorldSection(_Strict):
     """Which truths the trials live in.
 
     study: whose posterior. truth: "posterior" (every draw), "posterior-mean", or a fixed world such as
-    `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose). between_trial_sd: how
-    unlike the study the next trial may be, logit scale. discount: weight of the study's evidence, 0 to 1.
+    `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose) or `{ pfs_median = 4 }`
+    (months, as visits document progression; with `scale = "latent"` as it happens). between_trial_sd: how unlike the
+    study the next trial may be, logit and log-hazard scale. discount: weight of the study's evidence, 0 to 1.
     correlation: latent correlations that replace those of priors.toml. extrapolate: allow doses outside those
     studied.
     """
@@ -44,12 +49,23 @@ class WorldSection(_Strict):
     @field_validator("truth")
     @classmethod
     def _truth(cls, truth: Any) -> Any:
-        allowed = f'"posterior", "posterior-mean", or a table of {", ".join(RATES)}'
+        allowed = f'"posterior", "posterior-mean", or a table of {", ".join((*RATES, *TIMES))}'
         if truth in ("posterior", "posterior-mean"):
             return truth
         if not isinstance(truth, Mapping) or not truth:
             raise ValueError(f"{truth!r} is not a truth (allowed: {allowed})")
+        if "scale" in truth:
+            if not set(TIMES) & set(truth):
+                raise ValueError(f"scale goes with {', '.join(TIMES)}, which is not stated")
+            if truth["scale"] not in get_args(Scale):
+                raise ValueError(f"scale = {truth['scale']!r} (allowed: {', '.join(get_args(Scale))})")
         for rate, stated in truth.items():
+            if rate == "scale":
+                continue
+            if rate in TIMES:
+                if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated <= MONTHS:
+                    raise ValueError(f"{rate} = {stated!r} is not a number of months above 0 (at most {MONTHS:g})")
+                continue
             if rate not in RATES:
                 raise ValueError(f"there is no rate '{rate}' (allowed: {allowed})")
             by_dose = stated if isinstance(stated, Mapping) else {}
@@ -111,7 +127,7 @@ class CohortSection(_Strict):
     @field_validator("attrition")
     @classmethod
     def _attrition(cls, attrition: Any) -> Any:
-        return _fitted_or(attrition, "a probability from 0 to below 1", lambda value: 0 <= value < 1)
+        return fitted_or(attrition, "a probability from 0 to below 1", lambda value: 0 <= value < 1)
 
     @model_validator(mode="after")
     def _one_size(self) -> "CohortSection":
@@ -120,53 +136,65 @@ class CohortSection(_Strict):
         return self
 
 
-class CalendarSection(_Strict):
-    """When things happen, months. Read and checked; response counts as evaluable for all whatever it says.
-
-    accrual_per_month: patients enrolled a month. infusion_delay_months: enrolment to infusion, or "fitted".
-    data_cut: `{ month = ... }` since the first enrolment, or `{ months_after_last_infusion = ... }`.
-    """
-
-    accrual_per_month: Positive | None = None
-    infusion_delay_months: Any = "fitted"
-    data_cut: dict[Literal["month", "months_after_last_infusion"], Annotated[float, Field(ge=0)]] | None = None
-
-    @field_validator("infusion_delay_months")
-    @classmethod
-    def _delay(cls, delay: Any) -> Any:
-        return _fitted_or(delay, "months from 0", lambda value: 0 <= value < math.inf)
-
-    @field_validator("data_cut")
-    @classmethod
-    def _cut(cls, cut: dict[str, float] | None) -> dict[str, float] | None:
-        if cut is not None and (len(cut) != 1 or not math.isfinite(next(iter(cut.values())))):
-            raise ValueError("give one of month and months_after_last_infusion, a finite number")
-        return cut
-
-
 class TestSection(_Strict):
-    """A one-sided test of a rate.
+    """A one-sided test of a rate, or of a time to an event.
 
-    null: the rate to be excluded. alpha: one-sided level (default 0.025, for "normal" and "exact"). prior, probability:
-    for "posterior", reject where P(rate beyond the null | data) >= probability. after: the test that must
-    reject first. population: "infused" or "enrolled" (not infused counts as failure).
+    null: the rate to be excluded; for dor, pfs and os the median to be excluded, months. alpha: one-sided level
+    (default 0.025, not for "posterior"). prior, probability: for "posterior", reject where P(rate beyond the
+    null | data) >= probability. after: the test that must reject first. population: "infused" or "enrolled" (not
+    infused counts as failure; rates alone).
+
+    method of a rate: "exact" (default), "normal" or "posterior". Of a time: "log-rank", one-sample against an
+    exponential curve whose median is null; or "median", reject where the lower limit of the Kaplan-Meier median
+    (two-sided 1 - 2 alpha, log-log scale) is above null. scale, for "log-rank": whether that curve is of progression
+    as visits document it ("documented", the default), or as it happens ("latent").
     """
 
     __test__ = False
 
     name: Annotated[Name, AfterValidator(lambda name: _not_reserved(name))]
-    endpoint: Endpoint
-    null: Inside
+    endpoint: Literal[Endpoint, TimeEndpoint]
+    null: Positive
     alternative: Alternative = "greater"
-    method: Method = "exact"
+    method: Literal[Method, TimeMethod] = "exact"
+    scale: Scale = "documented"
     alpha: Annotated[float, Field(gt=0, le=0.5)] | None = None
     prior: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
     probability: Inside | None = None
     after: str = ""
     population: Population = "infused"
 
+    @property
+    def timed(self) -> bool:
+        """Whether the endpoint is a time to an event."""
+        return self.endpoint in TIME_ENDPOINTS
+
+    @field_validator("null")
+    @classmethod
+    def _null(cls, null: float, given: ValidationInfo) -> float:
+        most = MONTHS if given.data.get("endpoint", "pfs") in TIME_ENDPOINTS else 1
+        if null >= most:
+            raise PydanticKnownError("less_than", {"lt": most})
+        return null
+
     @model_validator(mode="after")
     def _check(self) -> "TestSection":
+        if (self.method in TIME_METHODS) != self.timed:
+            methods = TIME_METHODS if self.timed else get_args(Method)
+            allowed = f'method of "{self.endpoint}" is one of {", ".join(methods)}'
+            raise ValueError(f'{allowed}, not "{self.method}"' if "method" in self.model_fields_set else allowed)
+        if self.timed and self.alternative != "greater":
+            raise ValueError(
+                f'alternative = "{self.alternative}" does not go with "{self.endpoint}": longer than null is shown'
+            )
+        if self.timed and self.population != "infused":
+            raise ValueError(
+                f'population = "{self.population}" does not go with "{self.endpoint}", timed from infusion'
+            )
+        if "scale" in self.model_fields_set and self.method != "log-rank":
+            raise ValueError(f'scale goes with method = "log-rank", not "{self.method}"')
+        if self.scale == "latent" and self.endpoint == "os":
+            raise ValueError('scale = "latent" does not go with "os": the day of death is known')
         if self.method == "posterior":
             if self.probability is None:
                 raise ValueError('method = "posterior" needs probability, such as 0.975')
@@ -183,7 +211,7 @@ class SimulationSection(_Strict):
 
     trials: Annotated[int, Field(ge=1)] = 10_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
-    endpoints: list[Endpoint] | None = None
+    endpoints: list[Literal[Endpoint, TimeEndpoint]] | None = None
 
 
 class Design(_Strict):
@@ -256,11 +284,3 @@ def _dose(text: str) -> float:
     if not 0 < dose < math.inf:
         raise ValueError(f"dose '{text}' is not a positive number")
     return dose
-
-
-def _fitted_or(value: Any, allowed: str, inside: Any) -> Any:
-    if value == "fitted":
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not inside(value):
-        raise ValueError(f'{value!r} is not allowed ("fitted", or {allowed})')
-    return float(value)

@@ -1,0 +1,314 @@
+"""Kaplan–Meier estimates of one trial. Pure JAX; no batch axis.
+
+`prepare` sorts an endpoint once; every curve is then one walk along the patients in order of time, and its group is
+a set of codes (say dose and depth of response), so all groups share the sort. Ties: deaths before censorings, and
+deaths of one day one after the other, which gives the same product and the same Greenwood sum as together.
+Reference for every definition: R's `survival` (`survfit`, `quantile`), also where R is unusual.
+Measured under vmap of 500 trials of 128 patients: a walk a group (one vector of trials a step) was faster than
+cumulative sums or triangular products over (groups, patients), and `jnp.sort` than counting ranks by far.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Scale = Literal["plain", "log", "log-log"]
+
+CODES = 32  # codes are 0 to 31
+LATEST = 2**25 - 2  # days that fit into a key
+EVERYONE = np.uint32(2**32 - 1)  # the group of all codes
+Z95 = 1.959963984540054  # two-sided 95%
+TOLERANCE = 1e-5  # relative, when a float32 product is compared with a quantile
+
+_ABSENT = 2**31 - 1
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Ordered:
+    """An endpoint of one trial in order of time. key: int32 (patients,), day, censoring and code in one number."""
+
+    key: Any
+
+    @property
+    def days(self) -> Any:
+        """Days, int32 (patients,), ascending; those outside the analysis come last, after `LATEST`."""
+        return self.key >> 6
+
+    @property
+    def event(self) -> Any:
+        """Whether the day is that of an event, bool (patients,)."""
+        return (self.key & 32) == 0
+
+    @property
+    def last(self) -> Any:
+        """Whether nobody after has the same day, bool (patients,)."""
+        return jnp.concatenate([self.days[1:] != self.days[:-1], jnp.ones(1, bool)])
+
+
+def prepare(time: Any, event: Any, code: Any = None, mask: Any = None) -> Ordered:
+    """Sort an endpoint, arrays (patients,): time int32 whole days, event bool, code int32 0 to 31, mask: analysed."""
+    zero = jnp.zeros_like(time, jnp.int32)
+    code = zero if code is None else jnp.asarray(code, jnp.int32)
+    key = (jnp.clip(time, 0, LATEST) << 6) | jnp.where(event, 0, 32) | code
+    key = key if mask is None else jnp.where(mask, key, _ABSENT)
+    return Ordered(jnp.sort(key.astype(jnp.int32)))
+
+
+def group_of(codes: Sequence[int]) -> np.uint32:
+    """The group of the patients with any of these codes: one bit a code."""
+    if not all(0 <= code < CODES for code in codes):
+        raise ValueError(f"codes are 0 to {CODES - 1}: {list(codes)}")
+    return np.uint32(sum(1 << code for code in set(codes)))
+
+
+def belongs(key: Any, group: Any) -> Any:
+    """Whether patients with these keys are in a group, bool, shape of `key`. group: uint32, see `group_of`."""
+    bit = jnp.right_shift(jnp.asarray(group, jnp.uint32), (key & (CODES - 1)).astype(jnp.uint32)) & jnp.uint32(1)
+    return (bit == 1) & (key != _ABSENT)
+
+
+def members(ordered: Ordered, group: Any = EVERYONE) -> Any:
+    """Who is in a group, bool (patients,), in the order of `ordered`."""
+    return belongs(ordered.key, group)
+
+
+def size(ordered: Ordered, group: Any = EVERYONE) -> Any:
+    """How many patients are in a group, int32."""
+    return jnp.sum(members(ordered, group), dtype=jnp.int32)
+
+
+def events(ordered: Ordered, group: Any = EVERYONE) -> Any:
+    """How many patients of a group have the event, int32."""
+    return jnp.sum(members(ordered, group) & ordered.event, dtype=jnp.int32)
+
+
+def at_risk(ordered: Ordered, group: Any, days: Sequence[Any]) -> Any:
+    """How many of a group are at risk just before each day, int32 (days,)."""
+    member, time = members(ordered, group), ordered.days
+    return _stack([jnp.sum(member & (time >= day), dtype=jnp.int32) for day in days], jnp.int32)
+
+
+class Step(NamedTuple):
+    """Where a walk stands after one patient; survival and variance (of log survival, Greenwood) are float32.
+
+    day: float32. last: the day is complete. fell: and the curve fell on it. member: the patient is in the group.
+    at_risk: int32, before the patient.
+    """
+
+    day: Any
+    last: Any
+    fell: Any
+    member: Any
+    at_risk: Any
+    survival: Any
+    variance: Any
+
+
+def _walk(ordered: Ordered, group: Any, state: Any, observe: Callable[[Any, Step], Any], each: bool = False) -> Any:
+    """Go through the patients in order of time; `observe` updates `state`, or gives what to keep of each step."""
+
+    def go(carry: Any, now: Any) -> Any:
+        left, survival, variance, before, state = carry
+        key, last = now
+        member = belongs(key, group)
+        event = member & ((key & 32) == 0)
+        at = jnp.maximum(left, 1).astype(jnp.float32)
+        after = at - 1
+        survival = jnp.where(event, survival * (after / at), survival)
+        variance = jnp.where(event & (left > 1), variance + 1 / (at * jnp.maximum(after, 1)), variance)
+        fell = last & (survival < before)
+        step = Step((key >> 6).astype(jnp.float32), last, fell, member, left, survival, variance)
+        seen = observe(state, step)
+        before = jnp.where(last, survival, before)
+        carry = (left - member.astype(jnp.int32), survival, variance, before, state if each else seen)
+        return carry, (seen if each else None)
+
+    start = (size(ordered, group), jnp.float32(1), jnp.float32(0), jnp.float32(1), state)
+    carry, kept = jax.lax.scan(go, start, (ordered.key, ordered.last))
+    return kept if each else carry[-1]
+
+
+def _stack(values: list[Any], dtype: Any = jnp.float32) -> Any:
+    return jnp.stack(values) if values else jnp.zeros(0, dtype)
+
+
+def curve(ordered: Ordered, group: Any = EVERYONE) -> Step:
+    """The whole curve, arrays (patients,), for a page: its points are where `last` and day <= `LATEST`.
+
+    A day on which only others have a time repeats the point before. Numbers at risk of a day: see `at_risk`.
+    """
+    return _walk(ordered, group, (), lambda _, step: step, each=True)
+
+
+# --- quantiles and their limits
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Quantiles:
+    """Days, float32 (probs,), whole or half; +inf where not estimable, also for an empty group."""
+
+    estimate: Any
+    low: Any
+    high: Any
+
+
+class _Crossing(NamedTuple):
+    """At and below the quantile since; the group's latest day; the limits nearest below it, and their days."""
+
+    at: Any
+    below: Any
+    latest: Any
+    lower: Any
+    low: Any
+    upper: Any
+    high: Any
+
+
+_AHEAD = _Crossing(*map(np.float32, (np.inf, np.inf, 0, -np.inf, np.inf, -np.inf, np.inf)))
+
+
+def _scaled(scale: Scale, z: Any, survival: Any, variance: Any) -> tuple[Any, Any]:
+    """Lower and upper limit of a survival inside (0, 1): on its own scale ("plain") or as its logarithm."""
+    error = jnp.sqrt(z * z * variance)  # nothing to fuse with the sums below: the last bit is that of any batch
+    if scale == "plain":
+        return jnp.maximum(survival * (1 - error), 0), survival * (1 + error)
+    log = jnp.log(survival)
+    if scale == "log":
+        return log - error, log + error
+    factor = jnp.exp(error / -log)
+    return log * factor, log / factor
+
+
+def _cross(scale: Scale, z: Any, probs: tuple[float, ...], state: list[_Crossing], step: Step) -> list[_Crossing]:
+    """R reads a limit's day off the value nearest below the quantile, the first such day; this repeats it."""
+    ok = step.fell & (step.survival > 0)
+    lower, upper = _scaled(scale, z, jnp.where(ok, step.survival, jnp.float32(0.5)), step.variance)
+    out: list[_Crossing] = []
+    for p, was in zip(probs, state, strict=True):
+        left = np.float32(1 - p)
+        target = left if scale == "plain" else np.log(left)
+        nearer_lower = ok & (lower <= target) & (lower > was.lower)
+        nearer_upper = ok & (upper <= target) & (upper > was.upper)
+        reached, passed = step.survival <= left * (1 + TOLERANCE), step.survival < left * (1 - TOLERANCE)
+        out.append(
+            _Crossing(
+                at=jnp.where(reached, jnp.minimum(was.at, step.day), was.at),
+                below=jnp.where(passed, jnp.minimum(was.below, step.day), was.below),
+                latest=jnp.where(step.member, step.day, was.latest),
+                lower=jnp.where(nearer_lower, lower, was.lower),
+                low=jnp.where(nearer_lower, step.day, was.low),
+                upper=jnp.where(nearer_upper, upper, was.upper),
+                high=jnp.where(nearer_upper, step.day, was.high),
+            )
+        )
+    return out
+
+
+def _quantiles(state: list[_Crossing]) -> Quantiles:
+    """On a plateau at the quantile its middle; a plateau that is never left ends with the group's latest day."""
+    middle = [(s.at + jnp.where(s.below < jnp.inf, s.below, s.latest)) / 2 for s in state]
+    return Quantiles(_stack(middle), _stack([s.low for s in state]), _stack([s.high for s in state]))
+
+
+def quantiles(
+    ordered: Ordered,
+    group: Any = EVERYONE,
+    *,
+    probs: tuple[float, ...] = (0.5,),
+    scale: Scale = "log-log",
+    z: Any = Z95,
+) -> Quantiles:
+    """Times by which `probs` have had the event, with Brookmeyer–Crowley limits (doi:10.2307/2530286).
+
+    probs: static, inside (0, 1). z: normal quantile of the level. As R's `quantile(survfit(..., conf.type = scale))`.
+    """
+    return summary(ordered, group, probs=probs, scale=scale, z=z).quantiles
+
+
+# --- survival at a day, restricted mean
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Summary:
+    """What is asked of one curve: see `summary`."""
+
+    size: Any
+    events: Any
+    quantiles: Quantiles
+    survival: Any
+    variance: Any
+    at_risk: Any
+    restricted_mean: Any
+
+
+def summary(
+    ordered: Ordered,
+    group: Any = EVERYONE,
+    *,
+    probs: tuple[float, ...] = (),
+    scale: Scale = "log-log",
+    z: Any = Z95,
+    days: Sequence[Any] = (),
+    tau: Any = None,
+) -> Summary:
+    """One walk for all of: size, events (int32); quantiles; at `days` (numbers of days, a static count): survival,
+    variance of its logarithm (Greenwood) float32 (days,), and int32 numbers at risk; mean time up to `tau` days.
+
+    After a group's latest time its survival stays; an empty group has survival 1 and mean tau (see `size`).
+    """
+    if scale not in get_args(Scale):
+        raise ValueError(f"scale is one of {get_args(Scale)}: {scale!r}")
+    if not all(0 < p < 1 for p in probs):
+        raise ValueError(f"probs are inside (0, 1): {probs}")
+    marks = [jnp.asarray(day, jnp.float32) for day in days]
+    end = jnp.float32(0) if tau is None else jnp.asarray(tau, jnp.float32)
+    z = jnp.asarray(z, jnp.float32)
+
+    def observe(state: Any, step: Step) -> Any:
+        crossings, landmarks, (area, height, since) = state
+        landmarks = [
+            (jnp.where(step.day <= mark, step.survival, s), jnp.where(step.day <= mark, step.variance, v))
+            for mark, (s, v) in zip(marks, landmarks, strict=True)
+        ]
+        until = jnp.minimum(step.day, end)
+        area = (area + height * (until - since), step.survival, until)
+        return _cross(scale, z, probs, crossings, step) if probs else [], landmarks, area
+
+    one, zero = jnp.float32(1), jnp.float32(0)
+    start = ([jax.tree.map(jnp.asarray, _AHEAD) for _ in probs], [(one, zero) for _ in marks], (zero, one, zero))
+    crossings, landmarks, (area, height, since) = _walk(ordered, group, start, observe)
+    return Summary(
+        size=size(ordered, group),
+        events=events(ordered, group),
+        quantiles=_quantiles(crossings),
+        survival=_stack([s for s, _ in landmarks]),
+        variance=_stack([v for _, v in landmarks]),
+        at_risk=at_risk(ordered, group, days),
+        restricted_mean=None if tau is None else area + height * (end - since),
+    )
+
+
+def survival_at(ordered: Ordered, group: Any, days: Sequence[Any]) -> tuple[Any, Any]:
+    """Survival at `days` and its standard error (Greenwood), float32 (days,)."""
+    found = summary(ordered, group, days=days)
+    return found.survival, found.survival * jnp.sqrt(found.variance)
+
+
+def restricted_mean(ordered: Ordered, group: Any, tau: Any) -> Any:
+    """Mean time up to `tau` days, float32 days; the curve's last height is kept up to `tau`, as R's `print(rmean=)`."""
+    return summary(ordered, group, tau=tau).restricted_mean
+
+
+def interval(survival: Any, variance: Any, *, scale: Scale = "log-log", z: Any = Z95) -> tuple[Any, Any]:
+    """Pointwise limits of a survival, float32; 0 and 1 where the scale has none (nobody left, or no event yet)."""
+    ok = (survival > 0) & (survival < 1) & (variance > 0)
+    limits = _scaled(scale, jnp.asarray(z, jnp.float32), jnp.where(ok, survival, jnp.float32(0.5)), variance)
+    lower, upper = limits if scale == "plain" else (jnp.exp(limits[0]), jnp.exp(limits[1]))
+    return jnp.where(ok, lower, jnp.float32(0)), jnp.where(ok, jnp.minimum(upper, 1), jnp.float32(1))
