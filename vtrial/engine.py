@@ -34,7 +34,8 @@ def key_of(seed: Any, number: Any) -> Any:
 
 def chunk_of(plan: Plan) -> int:
     """Trials in a chunk of this plan: about 500 of KarMMa's, more of a smaller trial, 4,000 at most."""
-    draws = plan.capacity * len(patients.processes(plan.systems, attrition=plan.attrition, dose=True))
+    times = 40 if plan.curves else 0  # visits, path and calendar; curves need room as well
+    draws = plan.capacity * (times + len(patients.processes(plan.systems, attrition=plan.attrition, dose=True)))
     return max(1, min(4000, DRAWS // draws))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from vtrial import places
-from vtrial.curves import Step
+from vtrial.curves import Rate, Step
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.evidence import load as load_evidence
@@ -64,6 +64,14 @@ class Posterior:
     def slope(self) -> np.ndarray:
         """Change of each logit for a doubling of the dose, float64 (draws, steps); 0 where there is none."""
         return self._by_step("slope", "dosed_step", 0.0)
+
+    @cached_property
+    def survival(self) -> np.ndarray | None:
+        """The numbers of the multi-state model, float64 (draws, rates); None where the study says nothing of times."""
+        if "survival" not in self.tree["posterior"]:
+            return None
+        drawn = self.tree["posterior"]["survival"].transpose("chain", "draw", "rate")
+        return drawn.sel(rate=[rate.name.lower() for rate in Rate]).values.reshape(-1, len(Rate))
 
     @property
     def draws(self) -> int:
@@ -133,7 +141,12 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
     """Hash of everything a fit depends on: facts, priors, the models' code, versions and settings."""
     package = Path(__file__).resolve().parent
     code = hashlib.sha256()
-    for source in sorted([*(package / "models").glob("*.py"), package / "curves.py"]):
+    for source in sorted([
+        *(package / "models").glob("*.py"),
+        package / "curves.py",
+        package / "multistate.py",
+        package / "evidence" / "times.py",
+    ]):
         code.update(source.read_bytes())
     depends_on = {
         "evidence": evidence.sha256,

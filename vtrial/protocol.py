@@ -11,13 +11,14 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit, logit
 
-from vtrial import truth
+from vtrial import timing, truth
 from vtrial.cohort.disposition import Target
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
 from vtrial.design.one_sample import critical_counts
 from vtrial.errors import InputError
 from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
+from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
@@ -76,14 +77,24 @@ def prepare(
         )
     capacity = max(needed, capacity or 0)
     tests = design.ordered_tests()
+    curves = timing.curves(design, evidence, doses, where)
     plan = Plan(
         capacity=capacity,
         target=target,
         allocation=design.arm[0].allocation,
         endpoints=_endpoints(design, evidence, where),
-        tests=tuple(TestPlan(t.name, t.endpoint, t.population, t.alternative, t.after) for t in tests),
+        tests=tuple(
+            TestPlan(t.name, t.endpoint, t.population, t.alternative, t.after, t.method if t.timed else None)  # type: ignore[arg-type]
+            for t in tests
+        ),
         attrition=design.cohort.attrition != 0.0 or design.arm[0].allocation == "fixed",
         shifted=design.world.between_trial_sd > 0.0,
+        with_crs=("crs",) if "crs" in evidence.systems else (),
+        curves=curves,
+        even=design.calendar.accrual == "even",
+        cut_after_last="month" not in design.calendar.data_cut,
+        censor_missed="missed_visits" in design.calendar.censor,
+        censor_new_therapy="new_therapy" in design.calendar.censor,
     )
     x = np.array([log2_dose(dose, evidence.priors.dose.reference) for dose in doses])
     numbers = Numbers(
@@ -92,7 +103,9 @@ def prepare(
         fills=_fills(design.arm[0].allocation, shares, size),
         factor=np.linalg.cholesky(_correlations(design, evidence, where)).astype(np.float32),
         between_trial_sd=np.float32(design.world.between_trial_sd),
-        bounds={t.name: bounds(t, capacity).astype(np.int32) for t in tests},
+        bounds={t.name: bounds(t, capacity).astype(np.int32) for t in tests if not t.timed},
+        calendar=timing.calendar(design, evidence, capacity, where) if curves else None,
+        benchmarks={t.name: timing.benchmark(t, design, evidence, where) for t in tests if t.timed},
     )
     return Protocol(
         plan=plan,
@@ -150,7 +163,7 @@ def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tupl
 def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> World:
     stated = design.world.truth
     if stated == "posterior":
-        worlds = World(posterior.intercept.copy(), posterior.slope.copy())
+        worlds = World(posterior.intercept.copy(), posterior.slope.copy(), posterior.survival)
     elif stated == "posterior-mean":
         worlds = truth.posterior_mean(posterior)
     else:
@@ -173,13 +186,13 @@ def _room(infused: int, worlds: World, sd: float) -> int:
 def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint, ...]:
     modelled = [e for e in ENDPOINTS if all(s in evidence.systems for s in systems_of(e))]
     for test in design.test:
-        if test.endpoint not in modelled:
+        if not test.timed and test.endpoint not in modelled:
             raise InputError(
                 f"{where}: [[test]] '{test.name}': study '{evidence.study}' has no facts on {test.endpoint}"
             )
     asked = design.simulation.endpoints
     for endpoint in asked or ():
-        if endpoint not in modelled:
+        if endpoint not in modelled and endpoint not in TIME_ENDPOINTS:
             raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on {endpoint}")
     wanted = set(modelled if asked is None else asked) | {test.endpoint for test in design.test}
     return tuple(e for e in ENDPOINTS if e in wanted)

@@ -5,19 +5,21 @@
 `Plan` is what is compiled, `Numbers` what may change without compiling again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from vtrial import conduct
-from vtrial.cohort import Process, patients
+from vtrial.cohort import Process, patients, survival
 from vtrial.cohort.disposition import Allocation, Target
+from vtrial.conduct.visits import Seen, cut_month, seen
 from vtrial.curves import Step, System
 from vtrial.decisions import Population, TestPlan, decide
-from vtrial.estimate import proportions
+from vtrial.estimate import proportions, times
 from vtrial.estimate.proportions import Endpoint
+from vtrial.estimate.times import Benchmark, Curve, Estimate
 from vtrial.world import World, shifted
 
 
@@ -27,7 +29,9 @@ class Plan:
 
     capacity: most patients that can be enrolled. target: what `Numbers.size` counts. endpoints: what is
     counted. tests: in an order in which none waits for a later one. attrition: whether anybody enrolled may stay
-    without infusion; shifted: whether trials move their world. What is not needed is not drawn.
+    without infusion; shifted: whether trials move their world. curves: the
+    Kaplan-Meier curves that are estimated; even, cut_after_last, censor_missed, censor_new_therapy: how patients come,
+    what the data cut counts from, what is censored. What is not needed is not drawn.
     """
 
     capacity: int
@@ -37,11 +41,18 @@ class Plan:
     tests: tuple[TestPlan, ...]
     attrition: bool = True
     shifted: bool = True
+    with_crs: tuple[System, ...] = ("crs",)
+    curves: tuple[Curve, ...] = ()
+    even: bool = False
+    cut_after_last: bool = True
+    censor_missed: bool = True
+    censor_new_therapy: bool = True
 
     @property
     def systems(self) -> frozenset[System]:
         """What must be simulated for the endpoints."""
-        return frozenset(system for endpoint in self.endpoints for system in proportions.systems_of(endpoint))
+        found = {system for endpoint in self.endpoints for system in proportions.systems_of(endpoint)}
+        return frozenset(found | ({"survival", "response", *self.with_crs} if self.curves else set()))
 
 
 @jax.tree_util.register_dataclass
@@ -51,7 +62,8 @@ class Numbers:
 
     size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or
     counts by dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents'
-    correlations, float32 (latents, latents). between_trial_sd: logit scale. bounds: by test, int32 (capacity + 1,).
+    correlations, float32 (latents, latents). between_trial_sd: logit scale. bounds: by test of a
+    rate, int32 (capacity + 1,). calendar: where curves are estimated. benchmarks: by test of a time.
     """
 
     size: Any
@@ -60,17 +72,24 @@ class Numbers:
     factor: Any
     between_trial_sd: Any
     bounds: dict[str, Any]
+    calendar: patients.Calendar | None = None
+    benchmarks: dict[str, Benchmark] = field(default_factory=dict[str, Benchmark])
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial ended with: numbers of patients, patients with each endpoint, tests that rejected."""
+    """What a trial ended with: numbers of patients, patients with each endpoint, tests that rejected, curves.
+
+    follow_up: median months from infusion to death or last contact.
+    """
 
     enrolled: Any
     infused: Any
     counts: dict[Endpoint, Any]
     rejected: dict[str, Any]
+    curves: dict[Curve, Estimate] = field(default_factory=dict[Curve, Estimate])
+    follow_up: Any = None
 
 
 def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
@@ -78,7 +97,10 @@ def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
     if not plan.shifted:
         return world
     normals = jax.random.normal(jax.random.fold_in(key, Process.BETWEEN_TRIAL), (len(Step),), dtype=jnp.float32)
-    return shifted(world, normals, numbers.between_trial_sd)
+    moved = shifted(world, normals, numbers.between_trial_sd)
+    if moved.survival is None:
+        return moved
+    return replace(moved, survival=survival.moved(key, moved.survival, numbers.between_trial_sd))
 
 
 def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Cohort:
@@ -95,20 +117,49 @@ def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Coho
         log2_doses=numbers.log2_doses,
         fills=numbers.fills,
         factor=numbers.factor,
+        calendar=numbers.calendar if plan.curves else None,
+        even=plan.even,
+    )
+
+
+def seen_at_cut(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Seen:
+    """What the data cut shows of the patients' times."""
+    assert numbers.calendar is not None
+    cut = numbers.calendar.cut
+    if plan.cut_after_last:
+        cut = cut_month(cut, cohort.infused, cohort.infusion_month)
+    return seen(
+        cohort.path,  # type: ignore[arg-type]
+        cohort.infused,
+        cohort.response,
+        cohort.infusion_month,
+        cut,
+        censor_missed=plan.censor_missed,
+        censor_new_therapy=plan.censor_new_therapy,
     )
 
 
 def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     """One trial, from its key to its decisions."""
-    seen = conduct.at_full_follow_up(enrol(key, world, numbers, plan))
-    counts: dict[Endpoint, Any] = {endpoint: proportions.count(seen, endpoint) for endpoint in plan.endpoints}
+    cohort = enrol(key, world, numbers, plan)
+    finally_seen = conduct.at_full_follow_up(cohort)
+    counts: dict[Endpoint, Any] = {endpoint: proportions.count(finally_seen, endpoint) for endpoint in plan.endpoints}
+    curves, shown, follow_up = {}, {}, None
+    if plan.curves:
+        at_cut = seen_at_cut(cohort, numbers, plan)
+        ordered = times.prepared(at_cut, cohort.dose, {endpoint for endpoint, _ in plan.curves})
+        curves = {curve: times.estimate(ordered, curve) for curve in plan.curves}
+        shown = {test.name: times.shown(ordered, test, numbers.benchmarks[test.name]) for test in plan.tests if test.timed}
+        follow_up = times.median_follow_up(at_cut)
     sizes: dict[Population, Any] = {
-        "enrolled": jnp.sum(seen.enrolled, dtype=jnp.int32),
-        "infused": jnp.sum(seen.infused, dtype=jnp.int32),
+        "enrolled": jnp.sum(finally_seen.enrolled, dtype=jnp.int32),
+        "infused": jnp.sum(finally_seen.infused, dtype=jnp.int32),
     }
     return Outcome(
         enrolled=sizes["enrolled"],
         infused=sizes["infused"],
         counts=counts,
-        rejected=decide(plan.tests, numbers.bounds, counts, sizes),
+        rejected=decide(plan.tests, numbers.bounds, counts, sizes, shown),
+        curves=curves,
+        follow_up=follow_up,
     )

@@ -34,7 +34,8 @@ RATES: tuple[Rate, ...] = tuple(_STEP)
 
 def posterior_mean(posterior: Posterior) -> World:
     """The world at the posterior mean of every logit, shape (1, steps), float64."""
-    return World(posterior.intercept.mean(0, keepdims=True), posterior.slope.mean(0, keepdims=True))
+    survival = None if posterior.survival is None else posterior.survival.mean(0, keepdims=True)
+    return World(posterior.intercept.mean(0, keepdims=True), posterior.slope.mean(0, keepdims=True), survival)
 
 
 def fixed(

@@ -124,6 +124,7 @@ def test_nothing_after_the_cut_changes_anything_seen(seed, cut, other, missed, t
         visits=Visits(jnp.array(moved_day, jnp.int32), jnp.array(absent)),
         response_day=later_day(path.response_day),
         cr_day=later_day(path.cr_day),
+        progression=later(path.progression),
         death=later(path.death),
         new_therapy=later(path.new_therapy),
     )
@@ -209,6 +210,7 @@ def one(
         ({"progression": 61, "therapy": 59.5}, 60, False),
         ({"progression": 61, "therapy": 45.0}, 30, False),
         ({"progression": 61, "therapy": 45.0, "rules": False}, 90, True),
+        ({"progression": 61, "therapy": 89.5}, 90, True),  # begins on the day of the visit
         ({"therapy": 45.0}, 30, False),
         ({"therapy": 20.0, "cut": 100}, 0, False),
         ({"therapy": 95.0, "cut": 92}, 90, False),

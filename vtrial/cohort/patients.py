@@ -4,11 +4,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from vtrial.cohort import Process, response, streams, toxicity
+from vtrial.cohort import Process, at_doses, response, streams, survival, toxicity
+from vtrial.cohort.calendar import infusion_months
 from vtrial.cohort.disposition import Allocation, Target, enrol
+from vtrial.cohort.survival import Path
 from vtrial.curves import Step, System
 from vtrial.world import World
+
+
+FATAL = 4  # index of grade 5 among worst grades
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Calendar:
+    """The numbers of a calendar, float32: patients enrolled a month, the delay to infusion, visits and the data cut.
+
+    schedule: months since infusion, (visits,). window, missed, new_therapy: see `survival.visits` and
+    `survival.course`. cut: month since the first enrolment, or months after the last infusion.
+    """
+
+    accrual: Any
+    delay_low: Any
+    delay_high: Any
+    schedule: Any
+    window: Any
+    missed: Any
+    new_therapy: Any
+    cut: Any
 
 
 @jax.tree_util.register_dataclass
@@ -17,7 +42,7 @@ class Cohort:
     """What is true of every patient, arrays (patients,); a system that was not asked for is None.
 
     enrolled, infused: masks. dose: index of the dose. response: best response if infused, index. mrd_evaluable,
-    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index.
+    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. infusion_month: calendar, float32. path: what happens after infusion.
     """
 
     enrolled: Any
@@ -28,6 +53,8 @@ class Cohort:
     mrd_negative: Any
     crs: Any
     neurotoxicity: Any
+    infusion_month: Any = None
+    path: Path | None = None
 
 
 def draw(
@@ -43,6 +70,8 @@ def draw(
     log2_doses: Any,
     fills: Any,
     factor: Any,
+    calendar: "Calendar | None" = None,
+    even: bool = False,
 ) -> Cohort:
     """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`."""
     steps = world.probabilities(log2_doses)
@@ -51,17 +80,36 @@ def draw(
     # Attrition does not depend on dose: any column of the table is the same.
     enrolled, infused, dose = enrol(u, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
     evaluable, negative = response.mrd(u, dose, steps) if "mrd" in systems else (None, None)
+    best = response.best_response(u, dose, steps, factor) if "response" in systems else None
+    crs = toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None
+    month = path = None
+    if "survival" in systems and calendar is not None:
+        month = infusion_months(
+            key, capacity, calendar.accrual, calendar.delay_low, calendar.delay_high, even=even
+        )
+        path = survival.path(
+            key,
+            world.survival,
+            capacity=capacity,
+            x=at_doses(log2_doses, dose) + jnp.zeros(capacity, jnp.float32),
+            response=best,
+            crs5=None if crs is None else crs >= FATAL,
+            visits=survival.visits(key, capacity, calendar.schedule, calendar.window, calendar.missed),
+            new_therapy=calendar.new_therapy,
+        )
     return Cohort(
         enrolled=enrolled,
         infused=infused,
         dose=dose,
-        response=response.best_response(u, dose, steps, factor) if "response" in systems else None,
+        response=best,
         mrd_evaluable=evaluable,
         mrd_negative=negative,
-        crs=toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None,
+        crs=crs,
         neurotoxicity=toxicity.worst_grade(u, dose, steps, factor, "neurotoxicity")
         if "neurotoxicity" in systems
         else None,
+        infusion_month=month,
+        path=path,
     )
 
 

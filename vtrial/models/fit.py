@@ -1,19 +1,24 @@
 """Build the joint model, sample it, diagnose, and refuse what did not converge.
 
-One joint model for all systems of a study: one compilation. Facts, priors and the discount are data, so a
-refit in the same process reuses it.
+One joint model for all counts of a study: one compilation. Facts, priors and the discount are data, so a
+refit in the same process reuses it. Time to event is a second one.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import arviz as az
+import jax
 import numpy as np
 import nutpie
 import pymc as pm
 import xarray as xr
 
 from vtrial.evidence import Evidence
-from vtrial.models import disposition, ladder, response, toxicity
+from vtrial.evidence.times import TimeSummaries, published
+from vtrial.models import disposition, ladder, response, survival, toxicity
 from vtrial.posterior import FitError, Settings
 
 MAX_RHAT = 1.01
@@ -40,8 +45,9 @@ def sample(
 ) -> xr.DataTree:
     """Draw from the posterior. Returns ArviZ's layout, with groups `prior` and `diagnostics`.
 
-    Raises `FitError` where R-hat, effective sample sizes or divergences say that it did not converge, after
-    a second try with smaller steps.
+    Two models that share no parameter: the steps, and time to event (given the published responses). Raises `FitError`
+    where R-hat, effective sample sizes or divergences say that one did not converge, after a second try with
+    smaller steps.
     """
     settings = settings or Settings()
     model = build(evidence, discount)
@@ -49,7 +55,38 @@ def sample(
     shape = (tuple(model.coords["step"] or ()), len(evidence.doses))
     if shape not in _compiled:
         _compiled[shape] = nutpie.compile_pymc_model(model, freeze_model=False)
-    compiled = _compiled[shape].with_data(**data)
+    steps = _sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress)
+    if "survival" not in evidence.systems:
+        return steps
+    return _joined(steps, sample_survival(evidence, published(evidence), discount, settings, progress=progress))
+
+
+def sample_survival(
+    evidence: Evidence, told: TimeSummaries, discount: float, settings: Settings, *, progress: bool = False
+) -> xr.DataTree:
+    """Draw the numbers of the multi-state model, given the summaries of one trial."""
+    with _double_precision(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Numba will use object mode")  # the likelihood is one JAX function
+        model = survival.build(evidence, told, discount)
+        data = {variable.name: variable.get_value() for variable in model.data_vars}
+        compiled = nutpie.compile_pymc_model(model, freeze_model=False)
+        return _sampled(compiled, data, evidence, settings, progress)
+
+
+@contextmanager
+def _double_precision() -> Iterator[None]:
+    """JAX in 64 bits in every thread: the sampler calls the likelihood from threads of its own."""
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def _sampled(
+    compiled: Any, data: dict[str, np.ndarray], evidence: Evidence, settings: Settings, progress: bool
+) -> xr.DataTree:
     problems: list[str] = []
     for target_accept in (settings.target_accept, 0.5 * (1.0 + settings.target_accept)):
         drawn = nutpie.sample(
@@ -66,6 +103,19 @@ def sample(
         if not (problems := _problems(tree)):
             return tree
     raise FitError(f"the fit of {evidence.study} did not converge and is refused: {'; '.join(problems)}")
+
+
+def _joined(one: xr.DataTree, other: xr.DataTree) -> xr.DataTree:
+    """Two posteriors without a common parameter, side by side."""
+    groups = {}
+    for group in ("posterior", "prior", "constant_data"):
+        groups[group] = xr.merge([one[group].to_dataset(), other[group].to_dataset()], compat="override", join="outer")
+    groups["sample_stats"] = one["sample_stats"].to_dataset()
+    groups["sample_stats_survival"] = other["sample_stats"].to_dataset()
+    tables = [tree["diagnostics"].to_dataset() for tree in (one, other)]
+    both = xr.concat([table.drop_vars("divergences") for table in tables], dim="parameter")
+    groups["diagnostics"] = both.assign(divergences=sum(int(table["divergences"]) for table in tables))
+    return xr.DataTree.from_dict(groups)
 
 
 def _assembled(drawn: xr.DataTree, data: dict[str, np.ndarray], settings: Settings) -> xr.DataTree:
@@ -94,7 +144,7 @@ def _assembled(drawn: xr.DataTree, data: dict[str, np.ndarray], settings: Settin
 
 def _with_dims(name: str, values: np.ndarray, posterior: xr.Dataset) -> xr.DataArray:
     dims = {"log2_dose": ("dose",), "count": ("step", "dose"), "n": ("step", "dose")}.get(name)
-    dims = dims or (("step",) if np.ndim(values) else ())
+    dims = dims or ((("rate" if name.startswith("survival") else "step"),) if np.ndim(values) else ())
     return xr.DataArray(values, dims=dims, coords={d: posterior[d] for d in dims if d in posterior.coords})
 
 

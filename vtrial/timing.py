@@ -1,0 +1,129 @@
+"""What a cell says of time -> the numbers of its calendar, its curves, and the benchmarks of its tests. Host, float64."""
+
+import numpy as np
+from scipy.stats import norm
+
+from vtrial.cohort.patients import Calendar
+from vtrial.curves import DAYS
+from vtrial.errors import InputError
+from vtrial.estimate.times import TIME_ENDPOINTS, Benchmark, Curve, TimeEndpoint
+from vtrial.evidence import Evidence
+from vtrial.evidence.priors import Visits, visits_fit
+from vtrial.evidence.times import months_between
+from vtrial.multistate import Schedule
+from vtrial.scenario import Design, TestSection
+
+ALPHA = 0.025  # one-sided
+MAX_DAYS = 20_000
+
+
+def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: str) -> tuple[Curve, ...]:
+    """The curves to estimate: each endpoint overall, by dose where there are several, and by depth of response.
+
+    Raises `InputError` where a time is asked for that the study does not model.
+    """
+    asked = design.simulation.endpoints
+    wanted = set(TIME_ENDPOINTS if asked is None else asked) & set(TIME_ENDPOINTS)
+    wanted |= {test.endpoint for test in design.test if test.timed}
+    if "survival" not in evidence.systems:
+        for test in design.test:
+            if test.timed:
+                raise InputError(
+                    f"{where}: [[test]] '{test.name}': study '{evidence.study}' has no facts on {test.endpoint}"
+                )
+        if asked is not None and wanted:
+            raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on times")
+        return ()
+    by_dose = [f"dose{k}" for k in range(len(doses))] if 1 < len(doses) <= 8 else []
+    groups: dict[TimeEndpoint, list[str]] = {
+        "dor": ["all", *by_dose, "pr", "vgpr", "cr"],
+        "pfs": ["all", *by_dose, "cr"],
+        "os": ["all", *by_dose],
+    }
+    return tuple((endpoint, group) for endpoint in TIME_ENDPOINTS if endpoint in wanted for group in groups[endpoint])
+
+
+def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> Calendar:
+    """The calendar's numbers, what the scenario leaves out taken from the study. Raises `InputError`."""
+    stated, visits, study = design.calendar, _visits(design, evidence, where), evidence.priors.calendar
+    assert study is not None
+    [(kind, cut)] = stated.data_cut.items()
+    if stated.infusion_delay_months == "fitted":
+        low, high = study.infusion_delay.low, study.infusion_delay.high
+    else:
+        low = high = float(stated.infusion_delay_months)
+    if kind == "month" and cut <= low:
+        raise InputError(
+            f"{where}: [calendar] data_cut month = {cut:g} is before the first possible infusion (month {low:g})"
+        )
+    rate = stated.accrual_per_month or _accrual(evidence)
+    # visits that can fall before the cut; patients come faster or slower than the mean, hence the room
+    reach = cut if kind == "month" else cut + high + (capacity + 6.0 * np.sqrt(capacity)) / rate
+    months = [m for m in visits.schedule if m <= reach + visits.window] or [visits.schedule[0]]
+    return Calendar(
+        accrual=np.float32(rate),
+        delay_low=np.float32(low),
+        delay_high=np.float32(high),
+        schedule=np.array(months, np.float32),
+        window=np.float32(visits.window),
+        missed=np.float32(visits.missed.value),
+        new_therapy=np.float32(visits.new_therapy.value),
+        cut=np.float32(cut),
+    )
+
+
+def schedule(design: Design, evidence: Evidence, where: str, horizon: float = 60.0) -> Schedule:
+    """The scenario's visits up to `horizon` months, as the closed form takes them."""
+    visits = _visits(design, evidence, where)
+    return Schedule(tuple(m for m in visits.schedule if m <= horizon), visits.window, visits.missed.value)
+
+
+def benchmark(test: TestSection, design: Design, evidence: Evidence, where: str) -> Benchmark:
+    """What a test of a time compares with.
+
+    "log-rank", documented: an exponential curve with median `null`. Latent: the curve that the scenario's visits would
+    document of an exponential one (for duration of response, whose clock starts at a visit, counted from there).
+    """
+    alpha = ALPHA if test.alpha is None else test.alpha
+    days = np.arange(MAX_DAYS)
+    hazard = np.log(2.0) * days / (test.null * DAYS)
+    if test.method == "log-rank" and test.scale == "latent":
+        visits = schedule(design, evidence, where, horizon=1e9)
+        due = np.exp(-np.log(2.0) * np.array([0.0, *visits.months]) / test.null)
+        falls = (due[:-1] - due[1:]) @ visits.delay
+        free = 1.0 - falls @ visits.by(days / DAYS)
+        hazard = -np.log(np.maximum(free, 1e-12))
+    return Benchmark(
+        hazard=hazard.astype(np.float32),
+        median=np.float32(test.null * DAYS),
+        z=np.float32(norm.isf(alpha)),
+    )
+
+
+def _accrual(evidence: Evidence) -> float:
+    """Patients enrolled a month in the study."""
+    return evidence.count("infused.all")[1] / months_between(evidence, "last_enrolment")
+
+
+def _visits(design: Design, evidence: Evidence, where: str) -> Visits:
+    """The study's visits with what the scenario changes. Raises `InputError` where they could change places."""
+    study, stated = evidence.priors.visits, design.calendar
+    assert study is not None
+    changed = {
+        "schedule": stated.visits or study.schedule,
+        "window": study.window if stated.visit_window is None else stated.visit_window,
+        "missed": study.missed.value if stated.missed_visits is None else stated.missed_visits,
+        "new_therapy": study.new_therapy.value if stated.new_therapy_per_month is None else stated.new_therapy_per_month,
+    }
+    try:
+        visits_fit(changed["schedule"], changed["window"])
+    except ValueError as problem:
+        raise InputError(f"{where}: [calendar] {problem}") from None
+    return study.model_copy(
+        update={
+            "schedule": changed["schedule"],
+            "window": changed["window"],
+            "missed": study.missed.model_copy(update={"value": changed["missed"]}),
+            "new_therapy": study.new_therapy.model_copy(update={"value": changed["new_therapy"]}),
+        }
+    )
