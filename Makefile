@@ -1,5 +1,6 @@
 # make karmma   set up, fit the models to KarMMa, run its design, write results/karmma/
 # make test     set up, run every test
+# make calibrate   simulation-based calibration of the fit of time to event (half an hour)
 # make bench    the speed budgets, side by side (not part of the tests)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -13,7 +14,7 @@ BIN := .venv/bin
 export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.cache/pytensor$(if $(PYTENSOR_FLAGS),$(comma)$(PYTENSOR_FLAGS))
 export VTRIAL_CACHE ?= $(CURDIR)/.cache/vtrial
 
-.PHONY: help setup karmma test lint bench lock clean
+.PHONY: help setup karmma test lint bench calibrate lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +44,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
+
+calibrate: setup
+	$(BIN)/python -m tests.calibration --at prior
+	$(BIN)/python -m tests.calibration --at posterior
 
 # after a change of the dependencies in pyproject.toml
 lock: $(UV)

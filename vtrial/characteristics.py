@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vtrial import curve_characteristics as curves
 from vtrial import engine, exact
 from vtrial.design.intervals import proportion_interval
 from vtrial.protocol import Protocol
@@ -53,6 +54,8 @@ def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataF
         columns[f"{endpoint}.rate"] = _rate(count, outcome.infused).astype(np.float32)
     for test in protocol.plan.tests:
         columns[f"{test.name}.reject"] = outcome.rejected[test.name]
+    if outcome.follow_up is not None:
+        columns |= curves.columns(protocol, outcome)
     return pd.DataFrame(columns)
 
 
@@ -83,6 +86,8 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         for label, q in (("q025", 0.025), ("q975", 0.975)):
             yield _quantile(f"{endpoint}.rate.{label}", rate[np.isfinite(rate)], q)
         yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
+    if outcome.follow_up is not None:
+        yield from curves.rows(protocol, outcome, mean, _quantile)
 
 
 def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:
@@ -175,4 +180,7 @@ def _quantile(metric: str, values: Array, q: float) -> Row:
     half = _Z * math.sqrt(n * q * (1 - q))
     low = float(ordered[max(0, math.floor(n * q - half) - 1)])
     high = float(ordered[min(n - 1, math.ceil(n * q + half))])
-    return _row(metric, float(np.quantile(ordered, q)), (high - low) / (2 * _Z), low, high, n, "simulated")
+    below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
+    estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
+    mcse = (high - low) / (2 * _Z) if math.isfinite(high) else math.nan
+    return _row(metric, estimate, mcse, low, high, n, "simulated")

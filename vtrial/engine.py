@@ -7,7 +7,7 @@ nor workers change a result.
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -18,6 +18,9 @@ import numpy as np
 
 from vtrial import trial, world
 from vtrial.cohort import patients
+from vtrial.conduct.visits import Seen
+from vtrial.estimate import kaplan_meier, times
+from vtrial.estimate.times import Curve
 from vtrial.trial import Numbers, Outcome, Plan
 from vtrial.world import World
 
@@ -53,6 +56,44 @@ def _chunk(seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan
 @partial(jax.jit, static_argnames=("plan",))
 def _patients(seed: Any, number: Any, worlds: World, numbers: Numbers, *, plan: Plan) -> patients.Cohort:
     return trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
+
+
+@partial(jax.jit, static_argnames=("plan", "count"))
+def _observed(
+    seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan, count: int
+) -> tuple[patients.Cohort, Seen]:
+    def one(number: Any) -> tuple[patients.Cohort, Seen]:
+        enrolled = trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
+        return enrolled, trial.seen_at_cut(enrolled, numbers, plan)
+
+    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
+
+
+@partial(jax.jit, static_argnames=("plan", "curves", "count"))
+def _curves(
+    seed: Any,
+    start: Any,
+    worlds: World,
+    numbers: Numbers,
+    days: Any,
+    *,
+    plan: Plan,
+    curves: tuple[Curve, ...],
+    count: int,
+) -> dict[Curve, tuple[Any, Any]]:
+    def one(number: Any) -> dict[Curve, tuple[Any, Any]]:
+        enrolled = trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
+        seen = trial.seen_at_cut(enrolled, numbers, plan)
+        ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in curves})
+        return {curve: on_days(ordered[curve[0]], times.group_of(curve[1])) for curve in curves}
+
+    def on_days(ordered: kaplan_meier.Ordered, group: Any) -> tuple[Any, Any]:
+        heights = jnp.concatenate([jnp.ones(1, jnp.float32), kaplan_meier.curve(ordered, group).survival])
+        passed = jnp.sum(ordered.days[None, :] <= days[:, None], axis=1, dtype=jnp.int32)
+        left = kaplan_meier.members(ordered, group)[None, :] & (ordered.days[None, :] >= days[:, None])
+        return heights[passed], jnp.sum(left, axis=1, dtype=jnp.int32)
+
+    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
 
 
 @partial(jax.jit, static_argnames=("plan", "count"))
@@ -131,6 +172,42 @@ def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int
     with jax.enable_x64(False):
         drawn = _patients(seed_, jnp.asarray(trial, jnp.uint32), worlds_, numbers_, plan=plan)
         return jax.tree.map(np.asarray, drawn)
+
+
+def observed(
+    plan: Plan, numbers: Numbers, worlds: World, *, seed: int, start: int, count: int = 1
+) -> tuple[patients.Cohort, Seen]:
+    """Patients of trials `start` to `start + count - 1` and what the cut shows of them, NumPy arrays (count, capacity).
+
+    The plan must have curves.
+    """
+    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
+    with jax.enable_x64(False):
+        found = _observed(seed_, jnp.asarray(start, jnp.uint32), worlds_, numbers_, plan=plan, count=count)
+        return jax.tree.map(np.asarray, found)
+
+
+def curves_on_days(
+    plan: Plan,
+    numbers: Numbers,
+    worlds: World,
+    days: Sequence[int],
+    *,
+    curves: tuple[Curve, ...],
+    seed: int,
+    start: int,
+    count: int,
+) -> dict[Curve, tuple[np.ndarray, np.ndarray]]:
+    """Of each curve in trials `start` to `start + count - 1`: survival at `days` and numbers at risk just before them.
+
+    Arrays (count, days), float32 and int32. After a group's latest day its survival stays, and nobody is at risk. All
+    trials at once: a few hundred. The plan must have curves.
+    """
+    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
+    with jax.enable_x64(False):
+        first, at = jnp.asarray(start, jnp.uint32), jnp.asarray(np.asarray(days), jnp.int32)
+        found = _curves(seed_, first, worlds_, numbers_, at, plan=plan, curves=curves, count=count)
+        return jax.tree.map(np.asarray, found)
 
 
 def worlds_of_trials(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trials: int) -> World:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial import characteristics, engine, evidence, places
+from vtrial.curve_characteristics import not_estimable
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior, posterior_of
@@ -68,17 +69,19 @@ class Result:
         return sentence(self)
 
     def cohort(self, trial: int = 0, *, cell: int = 0) -> pd.DataFrame:
-        """The patients of one simulated trial, a row each, as they truly are.
+        """The patients of one simulated trial, a row each: as they truly are, and their times as seen at the data cut.
 
         Raises `InputError` for a trial or cell that is not there.
         """
         from vtrial.report.patients import cohort_table
 
+        protocol = self.protocols[self._there(cell)]
+        return cohort_table(protocol, seed=self.scenario.design.simulation.seed, trial=_trial(trial))
+
+    def _there(self, cell: int) -> int:
         if not 0 <= cell < len(self.protocols):
             raise InputError(f"cell {cell} is not there (0 to {len(self.protocols) - 1})")
-        if not 0 <= trial < 2**32:
-            raise InputError(f"trial {trial} is not there (from 0)")
-        return cohort_table(self.protocols[cell], seed=self.scenario.design.simulation.seed, trial=trial)
+        return cell
 
     def plot_fit(self) -> "Chart":
         """Published against fitted rates by dose."""
@@ -91,6 +94,30 @@ class Result:
         from vtrial.report import charts
 
         return charts.power(self)
+
+    def plot_survival(self, endpoint: str = "pfs", *, cell: int = 0) -> "Chart":
+        """Kaplan-Meier curves of an endpoint ("pfs", "dor", "os") over the trials, beside the published median.
+
+        Raises `InputError` for a cell that is not there, or where no curve of the endpoint is estimated.
+        """
+        from vtrial.report import survival
+
+        return survival.fan(self, endpoint, cell=self._there(cell))
+
+    def plot_patients(self, trial: int = 0, *, cell: int = 0) -> "Chart":
+        """The patients of one simulated trial as its data cut shows them, a bar each (a swimmer plot).
+
+        Raises `InputError` for a trial or cell that is not there, or where times are not simulated.
+        """
+        from vtrial.report import survival
+
+        return survival.swimmer(self, _trial(trial), cell=self._there(cell))
+
+    def plot_states(self, *, cell: int = 0) -> "Chart":
+        """The share of patients in each state over time, as it truly is. Raises `InputError` as `plot_patients`."""
+        from vtrial.report import survival
+
+        return survival.states(self, cell=self._there(cell))
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write the report, one self-contained HTML file, whole or not at all."""
@@ -105,7 +132,8 @@ class Result:
         folder = writable(out)
         (folder / "manifest.json").unlink(missing_ok=True)
         _write(
-            folder / "characteristics.csv", lambda t: self.characteristics.to_csv(t, index=False, lineterminator="\n")
+            folder / "characteristics.csv",
+            lambda t: not_estimable(self.characteristics).to_csv(t, index=False, lineterminator="\n"),
         )
         _write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
         self.report(folder / "report.html")
@@ -220,6 +248,12 @@ def _prepared(
         ]
     check_cost(scenario, protocols[0].plan.capacity)
     return read, posteriors, protocols
+
+
+def _trial(number: int) -> int:
+    if not 0 <= number < 2**32:
+        raise InputError(f"trial {number} is not there (from 0)")
+    return number
 
 
 def keep_compiled_programs() -> None:

@@ -13,6 +13,7 @@ model's state occupancy at each patient's potential follow-up; a median (range) 
 reported order statistics. Simulation-based calibration (`make calibrate`) shows how good the approximation is.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -45,7 +46,7 @@ def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
 
     @pytensor.wrap_jax
     def likelihood(rates: Any) -> Any:
-        return sum(term(rates, x, data, schedule) for term in (_medians, _deaths, _ranges, _retreatment))
+        return log_likelihood(rates, x, data, schedule)
 
     with pm.Model(coords={"rate": [rate.name.lower() for rate in Rate]}) as model:
         rates = pm.Normal(
@@ -56,6 +57,11 @@ def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
         )
         pm.Potential("evidence", pm.Data("discount", float(discount)) * likelihood(rates))
     return model
+
+
+def log_likelihood(rates: Any, x: Any, data: Mapping[str, Any], schedule: Schedule) -> Any:
+    """Log probability of the summaries (`arrays`), given rates (rate,) and log2 doses x (doses,)."""
+    return sum(term(rates, x, data, schedule) for term in (_medians, _deaths, _ranges, _retreatment))
 
 
 def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
@@ -139,13 +145,13 @@ def _mask(group: str, doses: int) -> np.ndarray:
 class _At:
     """The times of the published summaries, as `multistate.documented` asks for them."""
 
-    def __init__(self, shared: dict[str, Any], schedule: Schedule) -> None:
+    def __init__(self, shared: Mapping[str, Any], schedule: Schedule) -> None:
         self.schedule = schedule
         self.pfs, self.dor = shared["pfs"], shared["dor"]
         self.visits_by, self.visits_since = shared["visits_by"], shared["visits_since"]
 
 
-def _medians(rates: Any, x: Any, shared: dict[str, Any], schedule: Schedule) -> Any:
+def _medians(rates: Any, x: Any, shared: Mapping[str, Any], schedule: Schedule) -> Any:
     """Log probability of the reported Kaplan-Meier medians and limits."""
     pfs, dor = documented(rates, x, _At(shared, schedule), jnp)
     doses = shared["sizes"].shape[1]
@@ -217,7 +223,7 @@ def _levels(u: Any, kind: Any) -> Any:
     return jax.nn.sigmoid(logit)
 
 
-def _deaths(rates: Any, x: Any, shared: dict[str, Any], schedule: Schedule) -> Any:
+def _deaths(rates: Any, x: Any, shared: Mapping[str, Any], schedule: Schedule) -> Any:
     """Deaths by cause and time: multinomial in the occupancy at each patient's potential follow-up."""
     _, without, after = latent(rates, x, schedule, jnp)
     sizes = shared["sizes"]
@@ -248,7 +254,7 @@ def _binomial(count: Any, n: Any, p: Any) -> Any:
     return count * jnp.log(p) + (n - count) * jnp.log1p(-p)
 
 
-def _ranges(rates: Any, x: Any, shared: dict[str, Any], schedule: Schedule) -> Any:
+def _ranges(rates: Any, x: Any, shared: Mapping[str, Any], schedule: Schedule) -> Any:
     """Median (range) of the documented times to first response and to CR: probability of the order statistics."""
     first, both = response_visits(rates, schedule, jnp)
     ll = 0.0
@@ -264,7 +270,7 @@ def _ranges(rates: Any, x: Any, shared: dict[str, Any], schedule: Schedule) -> A
     return ll
 
 
-def _retreatment(rates: Any, x: Any, shared: dict[str, Any], schedule: Schedule) -> Any:
+def _retreatment(rates: Any, x: Any, shared: Mapping[str, Any], schedule: Schedule) -> Any:
     """Retreated of those whose progression the trial saw, responses of those, shortest and longest response."""
     alive, without, _ = latent(rates, x, schedule, jnp)
     sizes = shared["sizes"]

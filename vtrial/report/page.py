@@ -10,7 +10,8 @@ import vl_convert
 from markupsafe import Markup
 
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, histogram, tables
+from vtrial.estimate.times import WORDS
+from vtrial.report import assumptions, charts, histogram, survival, tables, times_table
 from vtrial.report.answer import NOT_YET, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.words import listed, point
@@ -38,11 +39,13 @@ def render(result: "Result") -> str:
         for number, (discount, posterior) in enumerate(result.posteriors.items())
     ]
     answers = [_answer_figure(result)] if result.protocols[0].tests or result.scenario.swept else []
-    figures = [*answers, *(figure for part in fits for figure in part["figures"])]
+    times = _times(result)
+    figures = [*answers, *times["times_figures"], *(figure for part in fits for figure in part["figures"])]
     return environment.get_template(_TEMPLATE).render(
         **_question(result),
         **_characteristics(result),
         **_assumed(result),
+        **times,
         answer_figures=answers,
         fits=fits,
         provenance=_provenance(result),
@@ -172,6 +175,68 @@ def _answer_figure(result: "Result") -> Figure:
         "(coloured), exact where an exact value exists (black crosses).",
         description=f"Rejection probability of each test over {over}.",
     )
+
+
+_ASSUMED_OF_TIMES = (
+    "When visits are, how many are missed and how often another therapy begins are assumptions that the paper does not "
+    "give."
+)
+
+
+def _times(result: "Result") -> dict[str, Any]:
+    """What is shown of times to an event, of the first cell; nothing where no curve of all patients is estimated."""
+    protocol = result.protocols[0]
+    endpoints = survival.endpoints(protocol)
+    if not endpoints:
+        return {"times_figures": [], "times_of": "", "published": None}
+    departures = times_table.departures(result)
+    orientation = " (for orientation: this is not the study as it was run)" if departures else ""
+    table = times_table.published(result)
+    trials = f"{min(survival.TRIALS, result.scenario.design.simulation.trials)} trials"
+    figures = [
+        drawn(
+            survival.fan(result, endpoint),
+            name=f"survival-{endpoint}",
+            caption=f"Kaplan-Meier curves of {WORDS[endpoint]} in {trials} as each data cut shows them: pointwise median "
+            f"and bands over trials, to the last month at which {survival.KEPT:.0%} of the trials have a curve. Black: "
+            f"the published median with its 95% limits{orientation}, at 50%; an arrow is an upper limit that was not "
+            "estimable. Below: patients at risk, median over trials. "
+            + (_ASSUMED_OF_TIMES if endpoint != "os" else "Those alive are censored at their last attended visit."),
+            description=f"Survival over months for {WORDS[endpoint]}: median and bands over trials, published median.",
+        )
+        for endpoint in endpoints
+    ]
+    figures.append(
+        drawn(
+            survival.swimmer(result),
+            name="patients",
+            caption=f"One simulated trial, the first: its patients as the data cut shows them, at most "
+            f"{survival.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar ends at "
+            "death or at the last attended visit; response, CR and progression stand where a visit documents them. "
+            "Months since infusion. " + _ASSUMED_OF_TIMES,
+            description="A bar for each patient of one simulated trial, with response, progression and death marked.",
+        )
+    )
+    figures.append(
+        drawn(
+            survival.states(result),
+            name="states",
+            caption="Where the infused truly are, whether or not the cut has seen it: share in each state, mean over "
+            f"{min(survival.TRIALS_OF_STATES, result.scenario.design.simulation.trials)} trials, nobody censored. Months "
+            "since infusion, up to the longest follow-up at the cut. A response counts from the visit that documents it; "
+            "progression from when it happens, which no visit shows at once. " + _ASSUMED_OF_TIMES,
+            description="Stacked shares over months: no response, response, complete response, progressed, dead.",
+        )
+    )
+    return {
+        "times_figures": figures,
+        "times_of": f"of the first cell, {point(result.scenario.cells[0].swept)}" if result.scenario.swept else "",
+        "times_trials": result.scenario.design.simulation.trials,
+        "departures": listed(departures) if departures else "",
+        "outside": int((~table["inside95"]).sum()),
+        "compared": len(table),
+        "published": None if table.empty else times_table.published_table(table, "published-times"),
+    }
 
 
 def _provenance(result: "Result") -> Markup:

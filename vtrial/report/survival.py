@@ -1,0 +1,322 @@
+"""Times over the trials, as Altair charts: Kaplan-Meier curves, one trial's patients, states over time.
+
+All are of one cell, of its first few hundred trials. Times are months since infusion, for duration of response since
+the response.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+import jax
+import numpy as np
+import pandas as pd
+
+from vtrial import engine
+from vtrial.curves import DAYS
+from vtrial.errors import InputError
+from vtrial.estimate.times import TIME_ENDPOINTS, WORDS, TimeEndpoint
+
+if TYPE_CHECKING:
+    from vtrial.evidence import Evidence
+    from vtrial.protocol import Protocol
+    from vtrial.result import Result
+
+TRIALS = 300  # whose curves make a fan
+TRIALS_OF_STATES = 100
+MOST_PATIENTS = 60  # in the chart of one trial
+KEPT = 0.95  # a fan ends where fewer of its trials have a curve
+STEP = 0.25  # months
+WIDTH = 640
+
+MEDIAN, HALF, MOST = "median over trials", "50% of trials", "95% of trials"
+STATES = ("no response, not progressed", "in response, below CR", "in CR", "progressed, alive", "dead")
+STATE_COLOURS = ("#d9d9d9", "#56B4E9", "#0072B2", "#E69F00", "#4d4d4d")
+_FAN = {MOST: "#d3e5f2", HALF: "#8dbfe0", MEDIAN: "#0072B2"}
+_PUBLISHED = "#222222"
+_X = {"dor": "months since the documented response"}
+
+
+def endpoints(protocol: "Protocol") -> tuple[TimeEndpoint, ...]:
+    """The endpoints with a curve of all patients: progression-free survival first."""
+    order: tuple[TimeEndpoint, ...] = ("pfs", "dor", "os")
+    return tuple(endpoint for endpoint in order if (endpoint, "all") in protocol.plan.curves)
+
+
+def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConcatChart:
+    """The trials' Kaplan-Meier curves of an endpoint, the published median, and the numbers at risk below.
+
+    Raises `InputError` where no curve of the endpoint is estimated.
+    """
+    protocol = result.protocols[cell]
+    if endpoint not in endpoints(protocol):
+        known = ", ".join(endpoints(protocol)) or "none"
+        raise InputError(f"{result.scenario.where}: no curve of '{endpoint}' is estimated (there are: {known})")
+    bands, left = _bands(result, protocol, endpoint)
+    end = float(bands["month"].max())
+    x = alt.X(
+        "month:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, _ceil(end, 3)], nice=False),
+        axis=alt.Axis(values=list(range(0, _ceil(end, 3) + 1, 3)), labelFlush=False),
+    )
+    y_title = f"{WORDS[endpoint]}, share"  # type: ignore[index]
+    y = alt.Y("low:Q", title=y_title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", minExtent=40))
+    published = _published(result.evidence, endpoint, _ceil(end, 3))
+    kinds = [*_FAN, *([published["what"].iloc[0]] if not published.empty else [])]
+    colour = alt.Color(
+        "what:N",
+        title=None,
+        scale=alt.Scale(domain=kinds, range=[*_FAN.values(), _PUBLISHED][: len(kinds)]),
+        legend=alt.Legend(orient="top", symbolType="square", symbolOpacity=1, symbolStrokeWidth=0),
+    )
+    tooltip = [
+        alt.Tooltip("what:N", title="curve"),
+        alt.Tooltip("month:Q", title="month", format=".2f"),
+        alt.Tooltip("low:Q", title="from", format=".1%"),
+        alt.Tooltip("high:Q", title="to", format=".1%"),
+    ]
+    layers: list[Any] = []
+    for what in (MOST, HALF):
+        of: Any = bands[bands["what"] == what]
+        area = alt.Chart(of).mark_area(interpolate="step-after", opacity=1)
+        layers.append(area.encode(x=x, y=y, y2="high:Q", color=colour, tooltip=tooltip))
+    middle: Any = bands[bands["what"] == MEDIAN]
+    line = alt.Chart(middle).mark_line(interpolate="step-after", strokeWidth=2)
+    layers.append(line.encode(x=x, y=y, color=colour, tooltip=[*tooltip[:2], alt.Tooltip("low:Q", format=".1%")]))
+    layers += _marks(published, x, colour)
+    curves = alt.layer(*layers, width=WIDTH, height=250)
+    risk_x = x.copy()
+    risk_x.title = _X.get(endpoint, "months since infusion")
+    risk = (
+        alt.Chart(left, width=WIDTH, height=18)
+        .mark_text(fontSize=11)
+        .encode(
+            x=risk_x,
+            y=alt.Y("row:N", title=None, axis=alt.Axis(domain=False, ticks=False, minExtent=40)),
+            text=alt.Text("at_risk:Q", format=".0f"),
+            tooltip=[alt.Tooltip("at_risk:Q", title="at risk, median over trials"), alt.Tooltip("month:Q")],
+        )
+    )
+    return alt.vconcat(curves, risk, spacing=6, bounds="flush").configure_view(stroke=None)
+
+
+def swimmer(result: "Result", trial: int = 0, *, cell: int = 0) -> alt.LayerChart:
+    """The patients of one trial as its cut shows them: a bar each, with what was seen on it."""
+    protocol = _timed(result, cell)
+    cohort, seen = _one(result, protocol, trial)
+    there = np.flatnonzero(seen.infused_by_cut)
+    if there.size == 0:
+        raise InputError(f"{result.scenario.where}: in trial {trial} nobody is infused by the data cut")
+    chosen = there[np.unique(np.linspace(0, there.size - 1, min(MOST_PATIENTS, there.size)).round().astype(int))]
+    chosen = chosen[np.argsort(-seen.os_time[chosen], kind="stable")]
+    order, bars, marks = [str(i + 1) for i in chosen], [], []
+    therapy = np.ceil(np.minimum(cohort.path.new_therapy, 1e5) * DAYS)
+    for i in chosen:
+        patient = {"patient": str(i + 1), "dose": f"{protocol.doses[int(cohort.dose[i])]:g}"}
+        end, response, cr, progression = (
+            int(v[i]) for v in (seen.os_time, seen.response_day, seen.cr_day, seen.progression_day)
+        )
+        turns = [(0, 0), *((day, k) for k, day in enumerate((response, cr, progression), 1) if day)]
+        for (day, state), (until, _) in zip(turns, [*turns[1:], (end, 0)], strict=True):
+            if until > day:
+                bars.append(patient | {"from": day / DAYS, "to": until / DAYS, "state": STATES[state]})
+        happened = [("response", response), ("CR", cr), ("progression", progression)]
+        happened += [("death", end)] if seen.os_event[i] else [("last seen alive", end)]
+        happened += [("new therapy", int(therapy[i]))] if therapy[i] <= end and not progression else []
+        marks += [patient | {"what": what, "month": day / DAYS} for what, day in happened if day or what[0] in "dl"]
+    y = alt.Y(
+        "patient:N", sort=order, title="patient, in order of enrolment", axis=alt.Axis(labelFontSize=8, ticks=False)
+    )
+    tooltip = [alt.Tooltip("patient:N"), alt.Tooltip("dose:N")]
+    layers: list[Any] = []
+    if bars:
+        layers.append(
+            alt.Chart(pd.DataFrame(bars))
+            .mark_bar(height={"band": 0.72})
+            .encode(
+                x=alt.X("from:Q", title="months since infusion", scale=alt.Scale(nice=False, padding=8)),
+                x2="to:Q",
+                y=y,
+                color=alt.Color(
+                    "state:N",
+                    title="as seen",
+                    scale=alt.Scale(domain=list(STATES[:4]), range=list(STATE_COLOURS[:4])),
+                ),
+                tooltip=[
+                    *tooltip,
+                    alt.Tooltip("state:N"),
+                    alt.Tooltip("from:Q", format=".1f"),
+                    alt.Tooltip("to:Q", format=".1f"),
+                ],
+            )
+        )
+    kinds = [kind for kind in _MARKS if any(mark["what"] == kind for mark in marks)]
+    shape = alt.Scale(domain=kinds, range=[_MARKS[kind][0] for kind in kinds])
+    fill = alt.Scale(domain=kinds, range=[_MARKS[kind][1] for kind in kinds])
+    layers.append(
+        alt.Chart(pd.DataFrame(marks))
+        .mark_point(size=34, strokeWidth=1.1, stroke="#222222", opacity=1)
+        .encode(
+            x=alt.X("month:Q", title="months since infusion"),
+            y=y,
+            shape=alt.Shape("what:N", title="seen", scale=shape),
+            fill=alt.Fill("what:N", title="seen", scale=fill),
+            tooltip=[*tooltip, alt.Tooltip("what:N"), alt.Tooltip("month:Q", format=".1f")],
+        )
+    )
+    chart = alt.layer(*layers, width=WIDTH, height=max(60, 12 * len(order)))
+    return chart.resolve_scale(color="independent", fill="independent").properties(
+        title=alt.Title(f"Trial {trial}: {len(order)} of {there.size} patients infused by the data cut")
+    )
+
+
+_CROSS = "M-.8,-.8L.8,.8M.8,-.8L-.8,.8"
+_MARKS = {  # a mark's shape and fill
+    "response": ("circle", "white"),
+    "CR": ("circle", "#222222"),
+    "progression": ("triangle-up", "white"),
+    "new therapy": ("diamond", "#CC79A7"),
+    "death": (_CROSS, "#222222"),
+    "last seen alive": ("triangle-right", "#009E73"),
+}
+
+
+def states(result: "Result", *, cell: int = 0) -> alt.Chart:
+    """The share of the infused in each state over time, true paths, mean over the first trials."""
+    shares = occupancy(result, cell=cell)
+    end = float(shares["month"].max())
+    return (
+        alt.Chart(shares, width=WIDTH, height=250)
+        .mark_area()
+        .encode(
+            x=alt.X(
+                "month:Q",
+                title="months since infusion",
+                scale=alt.Scale(domain=[0, end], nice=False),
+                axis=alt.Axis(values=list(range(0, int(end) + 1, 3))),
+            ),
+            y=alt.Y(
+                "share:Q",
+                stack="zero",
+                title="share of the infused",
+                axis=alt.Axis(format="%"),
+                scale=alt.Scale(domain=[0, 1]),
+            ),
+            color=alt.Color(
+                "state:N",
+                title=None,
+                sort=list(STATES),
+                scale=alt.Scale(domain=list(STATES), range=list(STATE_COLOURS)),
+                legend=alt.Legend(orient="right"),
+            ),
+            order=alt.Order("layer:Q"),
+            tooltip=[alt.Tooltip("state:N"), alt.Tooltip("month:Q"), alt.Tooltip("share:Q", format=".1%")],
+        )
+    )
+
+
+def occupancy(result: "Result", *, cell: int = 0) -> pd.DataFrame:
+    """Mean share of the infused in each state by month. Columns: month, state, layer (0 lowest), share.
+
+    To the longest follow-up at the cut; within it as everything truly is, whether or not the cut has seen it.
+    """
+    protocol = _timed(result, cell)
+    simulation = result.scenario.design.simulation
+    count = min(TRIALS_OF_STATES, simulation.trials)
+    cohort, seen = engine.observed(
+        protocol.plan, protocol.numbers, protocol.worlds, seed=simulation.seed, start=0, count=count
+    )
+    months = np.arange(0.0, _ceil(float(seen.follow_up.max()) / DAYS, 3) + STEP / 2, STEP)
+    path, someone = cohort.path, cohort.infused.any(axis=1)
+    assert path is not None
+    rows = []
+    for month in months:
+        day = month * DAYS
+        state = np.zeros(cohort.infused.shape, int)
+        for k, reached in enumerate(
+            (
+                (path.response_day > 0) & (path.response_day <= day),
+                (path.cr_day > 0) & (path.cr_day <= day),
+                path.progression <= month,
+                path.death <= month,
+            ),
+            1,
+        ):
+            state[reached] = k
+        of = cohort.infused[someone]
+        for k, name in enumerate(STATES):
+            share = ((state[someone] == k) & of).sum(axis=1) / of.sum(axis=1)
+            rows.append({"month": month, "state": name, "layer": len(STATES) - k, "share": float(share.mean())})
+    return pd.DataFrame(rows)
+
+
+def _bands(result: "Result", protocol: "Protocol", endpoint: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Median and bands of survival over trials by month, and the median number at risk every third month."""
+    simulation, curve = result.scenario.design.simulation, (endpoint, "all")
+    reach = _ceil(float(protocol.numbers.calendar.schedule[-1]) + 3.0, 3)  # type: ignore[union-attr]
+    months = np.arange(0.0, reach + STEP / 2, STEP)
+    found = engine.curves_on_days(
+        protocol.plan, protocol.numbers, protocol.worlds, [round(month * DAYS) for month in months],
+        curves=(curve,), seed=simulation.seed, start=0, count=min(TRIALS, simulation.trials),
+    )  # fmt: skip
+    survival, at_risk = found[curve]
+    known = (at_risk > 0) | (survival == 0.0)
+    last = max(int(np.sum(known.mean(axis=0) >= KEPT)), 2)
+    survival = np.where(known, survival, np.nan)[:, :last]
+    quantiles = np.nanquantile(survival, (0.025, 0.25, 0.5, 0.75, 0.975), axis=0)
+    parts = [
+        pd.DataFrame({"month": months[:last], "what": what, "low": quantiles[low], "high": quantiles[high]})
+        for what, low, high in ((MOST, 0, 4), (HALF, 1, 3), (MEDIAN, 2, 2))
+    ]
+    every = [k for k in range(0, len(months), round(3 / STEP)) if months[k] <= _ceil(months[last - 1], 3)]
+    left = pd.DataFrame({"month": months[every], "at_risk": np.median(at_risk[:, every], axis=0), "row": "at risk"})
+    return pd.concat(parts, ignore_index=True), left
+
+
+def _published(evidence: "Evidence", endpoint: str, end: float) -> pd.DataFrame:
+    """The published median of all patients, one row; without rows where there is none."""
+    fact = f"{endpoint}.all"
+    if fact not in evidence.facts.index or evidence.facts.at[fact, "statistic"] != "km_median":
+        return pd.DataFrame()
+    row: Any = evidence.facts.loc[fact]
+    value, low, high = (float(row[c]) for c in ("value", "low", "high"))
+    words = [f"{v:g}" if math.isfinite(v) else "NE" for v in (value, low, high)]
+    what = f"published median, 95% interval: {words[0]} ({words[1]} to {words[2]})"
+    shown = {"what": what, "value": min(value, end), "low": min(low, end), "high": min(high, end), "half": 0.5}
+    return pd.DataFrame([shown | {"open": not math.isfinite(high)}])
+
+
+def _marks(published: pd.DataFrame, x: Any, colour: Any) -> list[Any]:
+    """The published median as a dot with its limits, an arrow where the upper one was not estimable."""
+    if published.empty:
+        return []
+    base = alt.Chart(published).encode(y="half:Q", color=colour, tooltip=[alt.Tooltip("what:N", title="study")])
+    layers = [
+        base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"),
+        base.mark_tick(orient="vertical", thickness=2, height=10).encode(x="low:Q"),
+        base.mark_point(filled=True, size=60, opacity=1).encode(x="value:Q"),
+    ]
+    end = base.mark_tick(orient="vertical", thickness=2, height=10).encode(x="high:Q")
+    if published["open"].iloc[0]:
+        end = base.mark_point(filled=True, shape="triangle-right", size=90, opacity=1).encode(x="high:Q")
+    return [*layers, end]
+
+
+def _timed(result: "Result", cell: int) -> "Protocol":
+    protocol = result.protocols[cell]
+    if not protocol.plan.curves:
+        raise InputError(
+            f"{result.scenario.where}: times to an event are not simulated (endpoints: {', '.join(TIME_ENDPOINTS)})"
+        )
+    return protocol
+
+
+def _one(result: "Result", protocol: "Protocol", trial: int) -> Any:
+    seed = result.scenario.design.simulation.seed
+    both = engine.observed(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, start=trial)
+    return jax.tree.map(lambda a: a[0], both)
+
+
+def _ceil(months: float, step: int) -> int:
+    return step * math.ceil(months / step - 1e-9)

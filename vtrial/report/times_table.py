@@ -1,0 +1,171 @@
+"""What the study published of times, beside the same statistic over the simulated trials."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from vtrial import engine
+from vtrial.curve_characteristics import NOT_ESTIMABLE, name
+from vtrial.curves import DAYS
+from vtrial.estimate.times import WORDS
+from vtrial.evidence.times import months_between
+from vtrial.report.tables import drawn
+
+if TYPE_CHECKING:
+    from vtrial.protocol import Protocol
+    from vtrial.result import Result
+
+TRIALS_OF_LANDMARK = 500  # whose survival at a published month is computed again
+_DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR or better"}
+COLUMNS = (
+    "fact", "what", "statistic", "published", "q50", "q025", "q975", "not_estimable", "inside95", "use", "trials",
+)  # fmt: skip
+
+
+def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
+    """A row a published number and statistic; +inf is "not estimable".
+
+    Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths", "follow-up"),
+    published, q50, q025 and q975 (of the same statistic over trials, order statistics), not_estimable (share of
+    trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check": held back), trials.
+    Without rows where no curve is estimated.
+    """
+    protocol = result.protocols[cell]
+    of_cell: Any = result.trials[result.trials["cell"] == cell]
+    rows: list[dict[str, object]] = []
+    facts = result.evidence.facts
+
+    def add(fact: str, what: str, statistic: str, value: float, simulated: Any) -> None:
+        if math.isnan(value):
+            return
+        values = np.asarray(simulated, float)
+        low, middle, high = np.quantile(values, (0.025, 0.5, 0.975), method="inverted_cdf")
+        rows.append(
+            {
+                "fact": fact, "what": what, "statistic": statistic, "published": value, "q50": middle, "q025": low,
+                "q975": high, "not_estimable": float(np.isinf(values).mean()), "inside95": bool(low <= value <= high),
+                "use": str(facts.at[fact, "use"]), "trials": len(values),
+            }
+        )  # fmt: skip
+
+    for curve in protocol.plan.curves:
+        prefix = name(protocol, curve)
+        fact = f"{curve[0]}.all" if curve[1] == "all" else prefix
+        if fact not in facts.index or facts.at[fact, "statistic"] != "km_median":
+            continue
+        row: Any = facts.loc[fact]
+        what = _in_words(protocol, curve)
+        add(fact, what, "median", float(row["value"]), of_cell[f"{prefix}.median"])
+        add(fact, what, "lower limit", float(row["low"]), of_cell[f"{prefix}.median.low"])
+        add(fact, what, "upper limit", float(row["high"]), of_cell[f"{prefix}.median.high"])
+    if ("os", "all") in protocol.plan.curves:
+        for fact in facts.index[(facts["system"] == "os") & (facts["statistic"] == "km_survival")]:
+            row = facts.loc[fact]
+            if row["dose"] != "all":
+                continue
+            month = float(row["time"])
+            add(
+                fact,
+                f"overall survival at {month:g} months",
+                "survival",
+                float(row["value"]),
+                _at(result, protocol, month),
+            )
+    for curve in protocol.plan.curves:
+        fact = "deaths.all" if curve[1] == "all" else f"deaths.{name(protocol, curve).partition('.')[2]}"
+        if curve[0] == "os" and fact in facts.index:
+            what = "deaths by the data cut" + _group(protocol, curve[1])
+            add(fact, what, "deaths", float(facts.at[fact, "count"]), of_cell[f"{name(protocol, curve)}.events"])  # type: ignore[arg-type]
+    if "follow_up" in of_cell and "follow_up.all" in facts.index:
+        value = float(facts.at["follow_up.all", "value"])  # type: ignore[arg-type]
+        add("follow_up.all", "median follow-up to death or last contact", "follow-up", value, of_cell["follow_up"])
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def departures(result: "Result", *, cell: int = 0) -> list[str]:
+    """In what a cell is not the study as it was run; empty where it is, so that the table is a check of the model."""
+    protocol, study = result.protocols[cell], result.evidence
+    design, found = protocol.design, []
+    world, calendar = design.world, design.calendar
+    if world.truth not in ("posterior", "posterior-mean"):
+        found.append("its worlds are stated, not fitted")
+    if world.between_trial_sd > 0:
+        found.append(f"a between-trial SD of {world.between_trial_sd:g}")
+    if world.discount < 1:
+        found.append(f"evidence discounted to {world.discount:g}")
+    counts = tuple(float(n) for n in study.infused)
+    as_infused = protocol.doses == study.doses and protocol.shares == counts and design.arm[0].allocation == "fixed"
+    if not as_infused:
+        found.append("other doses or numbers of patients at each")
+    enrolled = study.count("infused.all")[1]
+    if (protocol.plan.target, protocol.size) not in (("enrolled", enrolled), ("infused", sum(study.infused))):
+        found.append(f"{protocol.size} patients {protocol.plan.target}")
+    cut = calendar.data_cut.get("month")
+    if cut is None or abs(cut - months_between(study, "data_cutoff")) > 0.1:
+        found.append("another data cut")
+    rate = enrolled / months_between(study, "last_enrolment")
+    if calendar.accrual_per_month is not None and abs(calendar.accrual_per_month / rate - 1) > 0.03:
+        found.append("another accrual")
+    assumed = (
+        calendar.visits, calendar.visit_window, calendar.missed_visits, calendar.new_therapy_per_month,
+    )  # fmt: skip
+    if any(value is not None for value in assumed) or len(calendar.censor) < 2:
+        found.append("other visits, therapies or rules of censoring than assumed in the fit")
+    if calendar.infusion_delay_months != "fitted":
+        found.append("another delay from enrolment to infusion")
+    return found
+
+
+def published_table(table: pd.DataFrame, id_: str) -> Markup:
+    """`published` for readers."""
+    rows = []
+    for _, row in table.iterrows():
+        form = {"survival": ".0%", "deaths": ".0f"}.get(str(row["statistic"]), ".1f")
+        rows.append(
+            {
+                "group": f"{row['what']} [{row['fact']}, {row['use']}]",
+                "statistic": row["statistic"],
+                "published": _shown(row["published"], form),
+                "q50": _shown(row["q50"], form),
+                "range": f"{_shown(row['q025'], form)} – {_shown(row['q975'], form)}",
+                "inside": "inside" if row["inside95"] else "OUTSIDE",
+                "ne": f"{row['not_estimable']:.0%}"
+                if row["statistic"] in ("median", "lower limit", "upper limit")
+                else "",
+            }
+        )
+    labels = {
+        "q50": "median", "range": "95% of trials", "inside": "published is", "ne": "NE in",
+    }  # fmt: skip
+    spanners = {"over simulated trials": ["q50", "range", "ne"]}
+    frame = pd.DataFrame(rows)[["group", "statistic", "published", "q50", "range", "ne", "inside"]]
+    return drawn(frame, id_, group="group", labels=labels, right=["published", "q50", "range", "ne"], spanners=spanners)
+
+
+def _shown(value: Any, form: str) -> str:
+    return format(float(value), form) if math.isfinite(float(value)) else NOT_ESTIMABLE
+
+
+def _in_words(protocol: "Protocol", curve: Any) -> str:
+    return f"{WORDS[curve[0]]}{_group(protocol, curve[1])}, months"
+
+
+def _group(protocol: "Protocol", group: str) -> str:
+    if group == "all":
+        return ""
+    if group.startswith("dose"):
+        return f" at {protocol.doses[int(group[4:])]:g}"
+    return f", best response {_DEPTH[group]}"
+
+
+def _at(result: "Result", protocol: "Protocol", month: float) -> Any:
+    """Kaplan-Meier overall survival at a month in each of the first trials."""
+    simulation = result.scenario.design.simulation
+    found = engine.curves_on_days(
+        protocol.plan, protocol.numbers, protocol.worlds, [round(month * DAYS)], curves=(("os", "all"),),
+        seed=simulation.seed, start=0, count=min(TRIALS_OF_LANDMARK, simulation.trials),
+    )  # fmt: skip
+    return found["os", "all"][0][:, 0]
