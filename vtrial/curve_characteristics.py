@@ -32,6 +32,7 @@ def columns(protocol: Protocol, outcome: Outcome) -> dict[str, Any]:
     for curve, estimate in outcome.curves.items():
         prefix = name(protocol, curve)
         found[f"{prefix}.events"] = estimate.events
+        found |= {f"{prefix}.s{month}": estimate.survival[:, k] for k, month in enumerate(LANDMARKS)}
         for part in ("median", "low", "high"):
             found[f"{prefix}.median{'' if part == 'median' else '.' + part}"] = getattr(estimate, part)
     return found

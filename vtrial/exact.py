@@ -31,11 +31,12 @@ def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
     """P(the test rejects) in each world, float64 (worlds,), by test; "familywise" where all tests form a chain.
 
     worlds: (worlds, steps), float64. A test is absent where no exact path exists: a chain of endpoints of
-    different systems, or of more than two; MRD; several doses filled in sequence with attrition; an enrolled
+    different systems, or of more than two; MRD; times; several doses filled in sequence with attrition; an enrolled
     population of random size.
     "familywise": P(a test rejects whose null is true).
     """
     chains = {test.name: _chain(test, protocol.plan.tests) for test in protocol.plan.tests}
+    chains = {name: chain for name, chain in chains.items() if not any(test.timed for test in chain)}
 
     def block(first: int) -> dict[str, Array]:
         some = World(worlds.intercept[first : first + _BLOCK], worlds.slope[first : first + _BLOCK])
@@ -72,9 +73,9 @@ def true_rates(protocol: Protocol, endpoint: Endpoint, worlds: World) -> Array:
 
 
 def null_is_true(protocol: Protocol, test: TestPlan, worlds: World) -> NDArray[np.bool_]:
-    """Whether a test's null holds in each world, bool (worlds,); a rate that equals the null makes it true."""
+    """Whether the null of a test of a rate holds in each world, bool (worlds,); a rate that equals it makes it true."""
     null = next(t.null for t in protocol.tests if t.name == test.name)
-    rate = true_rates(protocol, test.endpoint, worlds)
+    rate = true_rates(protocol, test.endpoint, worlds)  # type: ignore[arg-type]
     if test.population == "enrolled":
         with np.errstate(over="ignore"):
             rate = rate * worlds.probabilities(protocol.log2_doses, np)[Step.INFUSED][:, 0]
@@ -104,7 +105,7 @@ def _familywise(protocol: Protocol, chain: tuple[TestPlan, ...], worlds: World, 
 
 def _reject(protocol: Protocol, chain: tuple[TestPlan, ...], steps: dict[Step, Array]) -> Array | None:
     """P(every test of the chain rejects) in each world, or None where there is no exact path."""
-    distinct: set[Endpoint] = {test.endpoint for test in chain}
+    distinct: set[Endpoint] = {test.endpoint for test in chain}  # type: ignore[misc]
     endpoints = sorted(distinct, key=lambda e: level_of(e)[1])
     systems = {level_of(endpoint)[0] for endpoint in endpoints}
     if len(endpoints) > 2 or len(systems) > 1 or "mrd" in systems:

@@ -1,7 +1,7 @@
 """The multi-state model in closed form: what is true over time, and what visits document of it.
 
-One set of formulas for the fit (JAX, which has gradients) and for answers about a world (NumPy): `xp` says which. Arrays have
-axes *depth* (none, PR, VGPR, CR), *dose*, and time. A progression, a response and a CR are documented at the first
+One set of formulas for the fit (JAX, which has gradients) and for answers about a world (NumPy): `xp` says which.
+Arrays have axes *depth* (none, PR, VGPR, CR), *dose*, and time. A progression, a response and a CR are documented at the first
 attended visit at or after it; the closed form puts latent times between nominal visits and documented ones about
 them, spread by the window. Progression-free time runs from infusion (none), the documented first response (PR,
 VGPR) or the documented CR, so that response precedes progression in every patient.
@@ -176,24 +176,31 @@ def documented(rates: Any, x: np.ndarray, times: Any, xp: Any) -> tuple[Any, Any
     return xp.stack(pfs), xp.stack(dor)
 
 
+def progression_free(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any) -> tuple[list[Any], list[Any]]:
+    """By depth: P(no latent progression by t), (doses, times), and P(not dead without it), (times,)."""
+    since = t[None, :] - schedule.starts[:, None]
+    left = xp.exp(-_scale(rates, x, xp)[:, :, None, None] * _power(rates, since, xp)[None, None])
+    first, both = response_visits(rates, schedule, xp)
+    free, spared = [], []
+    for depth, start in enumerate(_starts(first, both, len(schedule.months), xp)):
+        began = np.full(1, 0.0 if depth == 0 else 1.0)
+        death = cumulative_death(rates, t, xp) - cumulative_death(rates, began, xp)
+        free.append((start[None, :, None] * left[depth]).sum(1))
+        spared.append(xp.exp(-xp.maximum(death, 0.0)))
+    return free, spared
+
+
 def latent(rates: Any, x: np.ndarray, schedule: Schedule, xp: Any) -> tuple[Any, Any, Any]:
     """At each of `MONTHS`: P(alive, not progressed), P(dead without progression), P(dead after it).
 
     Arrays (depths, doses, months). Progression here is the latent one; steps of a month, death after progression
     from the middle of the month.
     """
-    k = len(schedule.months)
-    since = MONTHS[None, :] - schedule.starts[:, None]
-    left = xp.exp(-_scale(rates, x, xp)[:, :, None, None] * _power(rates, since, xp)[None, None])
-    first, both = response_visits(rates, schedule, xp)
     hazard = xp.exp(rates[Rate.DEATH_AFTER])
     lag = np.maximum(MONTHS[None, :] - (MONTHS[1:, None] - 0.5), 0.0)  # (month of progression, month)
     died = 1.0 - xp.exp(-hazard * lag)
     alive, without, after = [], [], []
-    for depth, start in enumerate(_starts(first, both, k, xp)):
-        free = (start[None, :, None] * left[depth]).sum(1)  # (doses, months)
-        began = np.full(1, 0.0 if depth == 0 else 1.0)
-        spared = xp.exp(-xp.maximum(cumulative_death(rates, MONTHS, xp) - cumulative_death(rates, began, xp), 0.0))
+    for free, spared in zip(*progression_free(rates, x, schedule, MONTHS, xp), strict=True):
         both_free = free * spared[None, :]
         progress = (free[:, :-1] - free[:, 1:]) * (0.5 * (spared[:-1] + spared[1:]))[None, :]
         lost = 0.5 * (free[:, :-1] + free[:, 1:]) * (spared[:-1] - spared[1:])[None, :]

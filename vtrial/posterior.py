@@ -141,12 +141,14 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
     """Hash of everything a fit depends on: facts, priors, the models' code, versions and settings."""
     package = Path(__file__).resolve().parent
     code = hashlib.sha256()
-    for source in sorted([
-        *(package / "models").glob("*.py"),
-        package / "curves.py",
-        package / "multistate.py",
-        package / "evidence" / "times.py",
-    ]):
+    for source in sorted(
+        [
+            *(package / "models").glob("*.py"),
+            package / "curves.py",
+            package / "multistate.py",
+            package / "evidence" / "times.py",
+        ]
+    ):
         code.update(source.read_bytes())
     depends_on = {
         "evidence": evidence.sha256,

@@ -125,7 +125,7 @@ def bounds(test: TestSection, capacity: int) -> np.ndarray:
     return critical_counts(
         np.arange(capacity + 1),
         null=test.null,
-        method=test.method,
+        method=test.method,  # type: ignore[arg-type]
         alternative=test.alternative,
         alpha=None if test.method == "posterior" else (test.alpha if test.alpha is not None else ALPHA),
         prior=tuple(test.prior) if test.prior else (1.0, 1.0),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a cell says of time -> the numbers of its calendar, its curves, and the benchmarks of its tests. Host, float64."""
+"""What a cell says of time -> the numbers of its calendar, its curves, the benchmarks of its tests. Host, float64."""
 
 import numpy as np
 from scipy.stats import norm
@@ -72,6 +72,21 @@ def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> C
     )
 
 
+def left_to_the_study(evidence: Evidence) -> dict[str, str]:
+    """What the study gives each key of [calendar] that a scenario leaves out, in words; empty where it has no times."""
+    study, visits = evidence.priors.calendar, evidence.priors.visits
+    if "survival" not in evidence.systems or study is None or visits is None:
+        return {}
+    return {
+        "accrual_per_month": f"{_accrual(evidence):.4g}, as in the study",
+        "infusion_delay_months": f"{study.infusion_delay.low:g} to {study.infusion_delay.high:g}, uniform (priors.toml)",
+        "visits": f"{', '.join(f'{month:g}' for month in visits.schedule)} (priors.toml)",
+        "visit_window": f"{visits.window:g} (priors.toml)",
+        "missed_visits": f"{visits.missed.value:g} (priors.toml)",
+        "new_therapy_per_month": f"{visits.new_therapy.value:g} (priors.toml)",
+    }
+
+
 def schedule(design: Design, evidence: Evidence, where: str, horizon: float = 60.0) -> Schedule:
     """The scenario's visits up to `horizon` months, as the closed form takes them."""
     visits = _visits(design, evidence, where)
@@ -109,11 +124,12 @@ def _visits(design: Design, evidence: Evidence, where: str) -> Visits:
     """The study's visits with what the scenario changes. Raises `InputError` where they could change places."""
     study, stated = evidence.priors.visits, design.calendar
     assert study is not None
+    therapy = stated.new_therapy_per_month
     changed = {
         "schedule": stated.visits or study.schedule,
         "window": study.window if stated.visit_window is None else stated.visit_window,
         "missed": study.missed.value if stated.missed_visits is None else stated.missed_visits,
-        "new_therapy": study.new_therapy.value if stated.new_therapy_per_month is None else stated.new_therapy_per_month,
+        "new_therapy": study.new_therapy.value if therapy is None else therapy,
     }
     try:
         visits_fit(changed["schedule"], changed["window"])

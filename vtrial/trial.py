@@ -51,8 +51,10 @@ class Plan:
     @property
     def systems(self) -> frozenset[System]:
         """What must be simulated for the endpoints."""
-        found = {system for endpoint in self.endpoints for system in proportions.systems_of(endpoint)}
-        return frozenset(found | ({"survival", "response", *self.with_crs} if self.curves else set()))
+        found: set[System] = {system for endpoint in self.endpoints for system in proportions.systems_of(endpoint)}
+        if self.curves:
+            found |= {"survival", "response", *self.with_crs}
+        return frozenset(found)
 
 
 @jax.tree_util.register_dataclass
@@ -149,7 +151,8 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
         at_cut = seen_at_cut(cohort, numbers, plan)
         ordered = times.prepared(at_cut, cohort.dose, {endpoint for endpoint, _ in plan.curves})
         curves = {curve: times.estimate(ordered, curve) for curve in plan.curves}
-        shown = {test.name: times.shown(ordered, test, numbers.benchmarks[test.name]) for test in plan.tests if test.timed}
+        timed = [test for test in plan.tests if test.timed]
+        shown = {test.name: times.shown(ordered, test, numbers.benchmarks[test.name]) for test in timed}
         follow_up = times.median_follow_up(at_cut)
     sizes: dict[Population, Any] = {
         "enrolled": jnp.sum(finally_seen.enrolled, dtype=jnp.int32),

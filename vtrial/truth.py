@@ -1,7 +1,7 @@
 """A stated truth -> a fixed world.
 
 Every parameter stands at its posterior mean on the logit scale (`posterior-mean` is this world), then
-intercepts are shifted until what is stated holds exactly. A scalar rate holds at the study's own infused
+intercepts (or progression-free medians) are shifted until what is stated holds exactly. A scalar rate holds at the study's own infused
 mix of doses, whatever doses a scenario uses; a rate by dose holds at that dose, and two doses refit the slope.
 """
 
@@ -12,9 +12,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from vtrial.curves import Step, log2_dose
+from vtrial.curves import Rate as Number
+from vtrial.curves import Step, at_least, log2_dose
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.evidence.times import schedule_of
+from vtrial.multistate import Times, documented, progression_free
 from vtrial.posterior import Posterior
 from vtrial.world import World
 
@@ -48,7 +51,8 @@ def fixed(
     """
     mean = posterior_mean(posterior)
     intercept, slope = mean.intercept[0].copy(), mean.slope[0].copy()
-    for rate in sorted(truth, key=RATES.index):
+    survival = mean.survival
+    for rate in sorted(set(truth) & set(RATES), key=RATES.index):
         step, _ = _STEP[rate]
         if np.isnan(intercept[step]):
             raise InputError(f"{where}: truth.{rate} is stated, but study '{evidence.study}' has no facts on it")
@@ -57,7 +61,49 @@ def fixed(
             _hold_by_dose(intercept, slope, rate, stated, evidence, where)
         else:
             _hold_in_mix(intercept, slope, rate, stated, evidence, where)
-    return World(intercept[None], slope[None])
+    if "pfs_median" in truth:
+        if survival is None:
+            raise InputError(f"{where}: truth.pfs_median is stated, but study '{evidence.study}' has no facts on times")
+        latent = truth.get("scale", "documented") == "latent"  # type: ignore[call-overload]
+        rates = _hold_pfs(intercept, slope, survival[0], float(truth["pfs_median"]), evidence, where, latent=latent)  # type: ignore[index]
+        survival = rates[None]
+    return World(intercept[None], slope[None], survival)
+
+
+def _hold_pfs(
+    intercept: np.ndarray,
+    slope: np.ndarray,
+    rates: np.ndarray,
+    stated: float,
+    evidence: Evidence,
+    where: str,
+    *,
+    latent: bool,
+) -> np.ndarray:
+    """Rates with all progression-free medians multiplied by one factor, so that PFS in the study's mix has this median."""
+    steps = World(intercept, slope).probabilities(evidence.log2_doses, np)
+    reach = [np.ones(len(evidence.doses)), *at_least(steps, "response"), np.zeros(len(evidence.doses))]
+    share = -np.diff(np.stack(reach), axis=0) * np.array(evidence.infused) / sum(evidence.infused)
+    schedule, at = schedule_of(evidence, 1e9), np.array([stated])
+
+    def excess(shift: float) -> float:
+        moved = _moved(rates, shift)
+        if latent:
+            free, spared = progression_free(moved, evidence.log2_doses, schedule, at, np)
+            curve = np.stack([f * s[None] for f, s in zip(free, spared, strict=True)])
+        else:
+            curve, _ = documented(moved, evidence.log2_doses, Times(schedule, at, at), np)
+        return float((share * curve[:, :, 0]).sum()) - 0.5
+
+    if excess(-8.0) > 0 or excess(8.0) < 0:
+        raise InputError(f"{where}: truth.pfs_median = {stated:g} months cannot be reached")
+    return _moved(rates, brentq(excess, -8.0, 8.0, xtol=1e-12))
+
+
+def _moved(rates: np.ndarray, shift: float) -> np.ndarray:
+    moved = rates.copy()
+    moved[Number.NONE : Number.CR + 1] += shift
+    return moved
 
 
 def _hold_in_mix(

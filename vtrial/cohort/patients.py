@@ -13,7 +13,6 @@ from vtrial.cohort.survival import Path
 from vtrial.curves import Step, System
 from vtrial.world import World
 
-
 FATAL = 4  # index of grade 5 among worst grades
 
 
@@ -42,7 +41,8 @@ class Cohort:
     """What is true of every patient, arrays (patients,); a system that was not asked for is None.
 
     enrolled, infused: masks. dose: index of the dose. response: best response if infused, index. mrd_evaluable,
-    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. infusion_month: calendar, float32. path: what happens after infusion.
+    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. infusion_month: calendar, float32. path: what
+    happens after infusion.
     """
 
     enrolled: Any
@@ -84,9 +84,7 @@ def draw(
     crs = toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None
     month = path = None
     if "survival" in systems and calendar is not None:
-        month = infusion_months(
-            key, capacity, calendar.accrual, calendar.delay_low, calendar.delay_high, even=even
-        )
+        month = infusion_months(key, capacity, calendar.accrual, calendar.delay_low, calendar.delay_high, even=even)
         path = survival.path(
             key,
             world.survival,

@@ -47,7 +47,7 @@ class TimeSummaries:
 def published(evidence: "Evidence") -> TimeSummaries:
     """The summaries as the study published them; they must all be there (`READS`)."""
     facts, priors = evidence.facts, evidence.priors
-    assert priors.visits is not None and priors.calendar is not None
+    assert priors.visits is not None
     top = f"{evidence.doses[-1]:.15g}"
 
     def three(fact: str) -> tuple[float, float, float]:
@@ -103,7 +103,8 @@ def follow_up(evidence: "Evidence") -> np.ndarray:
 
 def months_between(evidence: "Evidence", event: str) -> float:
     """Calendar months from the first enrolment to `date.<event>`."""
-    first, then = (date.fromisoformat(str(evidence.facts.at[f"date.{e}", "published"])) for e in ("first_enrolment", event))
+    dates = evidence.facts["published"]
+    first, then = (date.fromisoformat(str(dates[f"date.{e}"])) for e in ("first_enrolment", event))
     return (then - first).days / DAYS
 
 

@@ -1,10 +1,14 @@
 """The answer in words: one sentence with its numbers, and the short tables that go with it."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.estimate.proportions import WORDS
+from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.estimate.times import WORDS as TIMES
 from vtrial.report.words import capitalised, claim, claim_of, number, point
 from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.sweep import shown
@@ -12,7 +16,7 @@ from vtrial.scenario.sweep import shown
 if TYPE_CHECKING:
     from vtrial.result import Result
 
-NOT_YET = "Response counts as evaluable for every infused patient; the calendar is read, but does not cut anything."
+NOT_YET = "Rates count every infused patient as evaluable and followed to the end; the calendar and its data cut apply to times."
 
 
 def sentence(result: "Result") -> str:
@@ -25,15 +29,18 @@ def sentence(result: "Result") -> str:
     if len(cells) == 1:
         tests = cells[0].design.ordered_tests()
         parts = [_shown(test, _number(result, f"{test.name}.reject", 0)) for test in tests]
-        if not tests:
+        if not tests and metric.endswith(".rate"):
             low, high = (result.value(f"{metric}.{q}")[0] for q in ("q025", "q975"))
             parts = [f"{what} is {_number(result, metric, 0)} on average, {low:.3f} to {high:.3f} in 95% of trials"]
+        if not tests:
+            parts += [_median(result, endpoint) for endpoint in _timed(result)]
         return capitalised(f"{', and '.join(parts)}, {world} ({trials}; ± is one Monte Carlo standard error).")
-    steps = [f"{_number(result, metric, cell.number)} at {point(cell.swept)}" for cell in cells]
+    figure = _months if metric.endswith(".q50") else _number
+    steps = [f"{figure(result, metric, cell.number)} at {point(cell.swept)}" for cell in cells]
     if len(steps) > 4:
         steps = [steps[0], "...", steps[-1]]
     where = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {world}"
-    verb = "is" if metric.endswith(".rate") else "with probability"
+    verb = "is" if metric.endswith((".rate", ".q50")) else "with probability"
     return capitalised(
         f"{what} {verb} {'; '.join(steps)}{where} ({trials} a cell; ± is one Monte Carlo standard error)."
     )
@@ -56,7 +63,7 @@ def world_in_words(design: Design) -> str:
 
 
 def characteristics_in_short(result: "Result") -> pd.DataFrame:
-    """The figures that a reader wants first: decisions, and rates over trials; a row a metric, or a cell."""
+    """The figures that a reader wants first: decisions, rates and medians over trials; a row a metric, or a cell."""
     table: Any = result.characteristics
     exact = table[table["method"] == "exact"].set_index(["cell", "metric"])["estimate"]
     simulated = table[table["method"] == "simulated"]
@@ -64,6 +71,8 @@ def characteristics_in_short(result: "Result") -> pd.DataFrame:
     wanted = simulated["metric"].str.endswith((".reject", ".error"))
     if not keys:
         wanted |= simulated["metric"].str.fullmatch(r"n\.infused|[a-z0-9]+\.rate|orr\.enrolled\.rate")
+    medians = [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")]
+    wanted |= simulated["metric"].isin(medians)
     rows = simulated[wanted].copy()
     rows["exact"] = [exact.get((cell, metric)) for cell, metric in zip(rows["cell"], rows["metric"], strict=True)]
     return rows[[*keys, "metric", "estimate", "mcse", "low", "high", "exact"]].reset_index(drop=True)
@@ -81,8 +90,14 @@ def notebook(result: "Result") -> str:
 def _headline(result: "Result") -> tuple[str, str]:
     """The metric that answers the question, and what it claims."""
     tests = result.protocols[0].tests
+    # A sweep of the calendar alone asks of times: rates do not move with it.
+    of_times = all(key.startswith("calendar.") for key in result.scenario.swept) and bool(result.scenario.swept)
+    timed, rates = _timed(result), result.protocols[0].plan.endpoints
+    if timed and not any(test.timed for test in tests) and (of_times or not (tests or rates)):
+        asked = "pfs" if "pfs" in timed else timed[0]
+        return f"{asked}.median.q50", f"the median {TIMES[asked]} that a trial observes"
     if not tests:
-        endpoint = result.protocols[0].plan.endpoints[0]
+        endpoint = rates[0]
         return f"{endpoint}.rate", f"The rate of {WORDS[endpoint]}"
     chain = [tests[-1]]
     while chain[0].after:
@@ -94,6 +109,29 @@ def _headline(result: "Result") -> tuple[str, str]:
 def _shown(test: TestSection, probability: str) -> str:
     then = "then also " if test.after else ""
     return f"{then}{claim(test, test.null)} is shown with probability {probability}"
+
+
+def _timed(result: "Result") -> list[TimeEndpoint]:
+    """The times of which curves are estimated."""
+    curves = result.protocols[0].plan.curves
+    return [endpoint for endpoint in TIME_ENDPOINTS if (endpoint, "all") in curves]
+
+
+def _median(result: "Result", endpoint: TimeEndpoint) -> str:
+    low, high = (_month(result.value(f"{endpoint}.median.{q}")[0]) for q in ("q025", "q975"))
+    middle = _months(result, f"{endpoint}.median.q50", 0)
+    return f"the median {TIMES[endpoint]} that a trial observes is {middle}, {low} to {high} in 95% of trials"
+
+
+def _months(result: "Result", metric: str, cell: int) -> str:
+    """The middle over trials of an observed median, and how often there is none."""
+    never = result.value(f"{metric.removesuffix('.q50')}.ne", cell=cell)[0]
+    known = _month(result.value(metric, cell=cell)[0])
+    return f"{known}{'' if known == NOT_ESTIMABLE else ' months'} (not estimable in {never:.1%} of trials)"
+
+
+def _month(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else NOT_ESTIMABLE
 
 
 def _number(result: "Result", metric: str, cell: int) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from vtrial import engine, exact
+from vtrial import engine, exact, timing
 from vtrial.curves import DOSED, STEPS_OF
 from vtrial.evidence import correlation_names
 from vtrial.evidence.priors import Normal
 from vtrial.protocol import ALPHA, Protocol
-from vtrial.report.words import claim_of, number
+from vtrial.report.words import claim_of, listed, number
 from vtrial.scenario.sections import TestSection
 from vtrial.scenario.sweep import shown
 
@@ -50,7 +50,7 @@ def settings(result: "Result") -> pd.DataFrame:
         given = raw["arm"][k] if k < len(raw.get("arm", [])) else {}
         add(f"[[arm]] {arm['name']}", f"arm.{arm['name']}", arm, given)
     add("[cohort]", "cohort", dumped["cohort"], raw.get("cohort", {}))
-    add("[calendar], read and checked, but not used yet", "calendar", dumped["calendar"], raw.get("calendar", {}))
+    add("[calendar]", "calendar", dumped["calendar"], raw.get("calendar", {}))
     for k, test in enumerate(design.test):
         add(f"[[test]] {test.name}", f"test.{test.name}", dumped["test"][k], raw["test"][k], test)
     add("[simulation]", "simulation", dumped["simulation"], raw.get("simulation", {}))
@@ -67,6 +67,8 @@ def priors(result: "Result") -> pd.DataFrame:
     dosed = ", ".join(step.name.lower() for step in steps if step in DOSED)
     slope = assumed.slope
     rows.append((f"slope[{dosed}]", _normal(slope), slope.reason))
+    if "survival" in result.evidence.systems:
+        rows += [(f"survival[{name}]", _normal(prior), prior.reason) for name, prior in assumed.survival.items()]
     return pd.DataFrame(rows, columns=["parameter", "prior", "reason"])
 
 
@@ -114,8 +116,8 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
         answers = exact.reject_probabilities(moved, worlds)
         error = {name: float(answers[name].std()) / math.sqrt(min(protocol.ess, count)) for name in names}
         rows.append({"sd": f"{sd:g}"} | {name: _with_error(float(answers[name].mean()), error[name]) for name in names})
-    first = protocol.tests[0]
-    rate = float(exact.true_rates(protocol, first.endpoint, protocol.worlds).mean())
+    first = next(test for test in protocol.tests if not test.timed)
+    rate = float(exact.true_rates(protocol, first.endpoint, protocol.worlds).mean())  # type: ignore[arg-type]
     ends = [float(expit(logit(rate) + z * SHIFTS[0])) for z in (-1.96, 1.96)]
     moved_to = f"between {ends[0]:.0%} and {ends[1]:.0%}"
     words = f"An SD of {SHIFTS[0]:g} moves a true rate of {rate:.0%} to {moved_to} in 95% of trials."
@@ -152,12 +154,20 @@ def _in_words(path: str, key: str, value: Any, protocol: Protocol, test: TestSec
         if key == protocol.plan.target:
             return f"{protocol.size}, as in the study"
         return f"not set: cohort.{protocol.plan.target} decides"
-    if path.startswith("calendar.") and value is None:
-        return "not set"
+    if path.startswith("calendar.") and (value is None or value == "fitted"):
+        return timing.left_to_the_study(protocol.evidence).get(key, "not set")
+    if path == "calendar.censor":
+        return listed(value) if value else "nothing"
+    if path == "calendar.data_cut":
+        return ", ".join(f"{kind} = {months:g}" for kind, months in value.items())
     if path == "simulation.endpoints" and value is None:
-        return "all that the study models: " + ", ".join(protocol.plan.endpoints)
+        return "all that the study models: " + ", ".join(_counted(protocol))
     if test is not None and value is None:
         return {"alpha": f"{ALPHA:g}", "prior": "Beta(1, 1)"}.get(key, "") if _applies(key, test) else "does not apply"
+    if test is not None and key == "scale" and test.method != "log-rank":
+        return "does not apply"
+    if test is not None and key == "null" and test.timed:
+        return f"{value:g} months"
     if test is not None and key == "prior":
         return f"Beta({', '.join(f'{v:g}' for v in value)})"
     if value == {} or value == "":
@@ -169,3 +179,7 @@ def _in_words(path: str, key: str, value: Any, protocol: Protocol, test: TestSec
 
 def _applies(key: str, test: TestSection) -> bool:
     return (test.method == "posterior") == (key in ("prior", "probability"))
+
+
+def _counted(protocol: Protocol) -> list[str]:
+    return [*protocol.plan.endpoints, *dict.fromkeys(endpoint for endpoint, _ in protocol.plan.curves)]

@@ -1,4 +1,4 @@
-"""The rates that the trials observed, with their nulls and critical rates, as an Altair chart."""
+"""The rates and medians that the trials observed, with their nulls and critical rates, as an Altair chart."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial.errors import InputError
+from vtrial.estimate.times import WORDS as TIMES
 from vtrial.report.charts import COLOURS
 from vtrial.report.words import claim, percent
 
@@ -20,7 +21,7 @@ _MOST_BARS = 36
 
 
 def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
-    """Each tested rate over the trials of the first cell, with its null and critical rate.
+    """Each tested rate, or median, over the trials of the first cell, with its null and critical rate.
 
     Raises `InputError` where nothing is tested.
     """
@@ -28,7 +29,10 @@ def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
     if not protocol.tests:
         raise InputError(f"{result.scenario.where}: there is no [[test]], so no rate has a critical value")
     trials: Any = result.trials[result.trials["cell"] == 0]
-    return alt.concat(*(_histogram(protocol, test, trials) for test in protocol.tests), columns=2)
+    return alt.concat(
+        *(_times(test, trials) if test.timed else _histogram(protocol, test, trials) for test in protocol.tests),
+        columns=2,
+    )
 
 
 def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
@@ -83,3 +87,48 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
         where = f"rejects at {sign} {critical} of {n}, {critical / n:.1%} (solid)"
     title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
     return alt.layer(*layers, width=380, height=190, title=title)
+
+
+def _times(test: "TestSection", trials: Any) -> Any:
+    """A test's observed Kaplan-Meier median over the trials where it is estimable, coloured by the test's decision."""
+    median, reject = trials[f"{test.endpoint}.median"].to_numpy(float), trials[f"{test.name}.reject"].to_numpy(bool)
+    known = np.isfinite(median)
+    if not known.any():
+        raise InputError(f"no trial has an estimable median of {test.endpoint} to show")
+    step = max(0.1, round((median[known].max() - median[known].min()) / _MOST_BARS, 1))
+    names = {True: "rejects", False: "does not reject"}
+    bars = pd.DataFrame(
+        {"left": step * np.floor(median[known] / step + 1e-9), "side": [names[bool(r)] for r in reject[known]]}
+    )
+    data: Any = (bars.value_counts().div(len(trials)).rename("share").reset_index()).sort_values(["left", "side"])
+    data["right"] = data["left"] + step
+    low, high = min(data["left"].min(), test.null), max(data["right"].max(), test.null)
+    scale = alt.Scale(domain=[max(0.0, low - step), high + step], nice=False)
+    colour = alt.Scale(domain=list(names.values()), range=[COLOURS[0], "#b9b9b9"])
+    histogram = (
+        alt.Chart(data)
+        .mark_bar(stroke="white", strokeWidth=0.4)
+        .encode(
+            x=alt.X(
+                "left:Q", bin="binned", title=f"median {TIMES[test.endpoint]} observed in a trial, months", scale=scale
+            ),
+            x2="right:Q",
+            y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="~%", tickCount=5)),
+            color=alt.Color("side:N", title=None, scale=colour, legend=alt.Legend(orient="top")),
+            tooltip=[
+                alt.Tooltip("left:Q", title="months from", format=".1f"),
+                alt.Tooltip("right:Q", title="to below", format=".1f"),
+                alt.Tooltip("share:Q", title="share of trials", format=".2%"),
+                alt.Tooltip("side:N", title="the test"),
+            ],
+        )
+    )
+    null = alt.Chart(pd.DataFrame({"month": [test.null]})).mark_rule(strokeDash=[5, 3], strokeWidth=1.5)
+    subtitle = f"null {test.null:g} months (dashed), not estimable in {1 - known.mean():.1%} of trials"
+    return alt.layer(
+        histogram,
+        null.encode(x=alt.X("month:Q", scale=scale)),
+        width=380,
+        height=190,
+        title=alt.Title(claim(test, test.null), subtitle=subtitle),
+    )

@@ -9,8 +9,8 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from vtrial.posterior import Posterior
 from vtrial.estimate.times import WORDS
+from vtrial.posterior import Posterior
 from vtrial.report import assumptions, charts, histogram, survival, tables, times_table
 from vtrial.report.answer import NOT_YET, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
@@ -197,10 +197,10 @@ def _times(result: "Result") -> dict[str, Any]:
         drawn(
             survival.fan(result, endpoint),
             name=f"survival-{endpoint}",
-            caption=f"Kaplan-Meier curves of {WORDS[endpoint]} in {trials} as each data cut shows them: pointwise median "
-            f"and bands over trials, to the last month at which {survival.KEPT:.0%} of the trials have a curve. Black: "
-            f"the published median with its 95% limits{orientation}, at 50%; an arrow is an upper limit that was not "
-            "estimable. Below: patients at risk, median over trials. "
+            caption=f"Kaplan-Meier curves of {WORDS[endpoint]} in {trials} as each data cut shows them: pointwise "
+            f"median and bands over trials, to the last month at which {survival.KEPT:.0%} of the trials have a curve. "
+            f"Black: the published median with its 95% limits{orientation}, at 50%; an arrow is an upper limit that "
+            "was not estimable. Below: patients at risk, median over trials. "
             + (_ASSUMED_OF_TIMES if endpoint != "os" else "Those alive are censored at their last attended visit."),
             description=f"Survival over months for {WORDS[endpoint]}: median and bands over trials, published median.",
         )
@@ -210,10 +210,10 @@ def _times(result: "Result") -> dict[str, Any]:
         drawn(
             survival.swimmer(result),
             name="patients",
-            caption=f"One simulated trial, the first: its patients as the data cut shows them, at most "
-            f"{survival.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar ends at "
-            "death or at the last attended visit; response, CR and progression stand where a visit documents them. "
-            "Months since infusion. " + _ASSUMED_OF_TIMES,
+            caption="One simulated trial, the first: its patients as the data cut shows them, at most "
+            f"{survival.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar "
+            "ends at death or at the last attended visit; response, CR and progression stand where a visit documents "
+            "them. Months since infusion. " + _ASSUMED_OF_TIMES,
             description="A bar for each patient of one simulated trial, with response, progression and death marked.",
         )
     )
@@ -222,9 +222,9 @@ def _times(result: "Result") -> dict[str, Any]:
             survival.states(result),
             name="states",
             caption="Where the infused truly are, whether or not the cut has seen it: share in each state, mean over "
-            f"{min(survival.TRIALS_OF_STATES, result.scenario.design.simulation.trials)} trials, nobody censored. Months "
-            "since infusion, up to the longest follow-up at the cut. A response counts from the visit that documents it; "
-            "progression from when it happens, which no visit shows at once. " + _ASSUMED_OF_TIMES,
+            f"{min(survival.TRIALS_OF_STATES, result.scenario.design.simulation.trials)} trials, nobody censored. "
+            "Months since infusion, up to the longest follow-up at the cut. A response counts from the visit that "
+            "documents it; progression from when it happens, which no visit shows at once. " + _ASSUMED_OF_TIMES,
             description="Stacked shares over months: no response, response, complete response, progressed, dead.",
         )
     )

@@ -53,16 +53,18 @@ def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConca
         known = ", ".join(endpoints(protocol)) or "none"
         raise InputError(f"{result.scenario.where}: no curve of '{endpoint}' is estimated (there are: {known})")
     bands, left = _bands(result, protocol, endpoint)
-    end = float(bands["month"].max())
+    published = _published(result.evidence, endpoint)
+    limits = [] if published.empty else published[["value", "low", "high"]].to_numpy().ravel()
+    end = _ceil(max([float(bands["month"].max()), *(float(v) for v in limits if math.isfinite(v))]), 3)
+    published = published.replace(math.inf, float(end))
     x = alt.X(
         "month:Q",
-        title=None,
-        scale=alt.Scale(domain=[0, _ceil(end, 3)], nice=False),
-        axis=alt.Axis(values=list(range(0, _ceil(end, 3) + 1, 3)), labelFlush=False),
+        title=_X.get(endpoint, "months since infusion"),
+        scale=alt.Scale(domain=[0, end], nice=False),
+        axis=alt.Axis(values=list(range(0, end + 1, 3)), labelFlush=False),
     )
     y_title = f"{WORDS[endpoint]}, share"  # type: ignore[index]
     y = alt.Y("low:Q", title=y_title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", minExtent=40))
-    published = _published(result.evidence, endpoint, _ceil(end, 3))
     kinds = [*_FAN, *([published["what"].iloc[0]] if not published.empty else [])]
     colour = alt.Color(
         "what:N",
@@ -86,22 +88,20 @@ def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConca
     layers.append(line.encode(x=x, y=y, color=colour, tooltip=[*tooltip[:2], alt.Tooltip("low:Q", format=".1%")]))
     layers += _marks(published, x, colour)
     curves = alt.layer(*layers, width=WIDTH, height=250)
-    risk_x = x.copy()
-    risk_x.title = _X.get(endpoint, "months since infusion")
     risk = (
         alt.Chart(left, width=WIDTH, height=18)
         .mark_text(fontSize=11)
         .encode(
-            x=risk_x,
-            y=alt.Y("row:N", title=None, axis=alt.Axis(domain=False, ticks=False, minExtent=40)),
+            x=x.axis(None),
+            y=alt.Y("row:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=16)),
             text=alt.Text("at_risk:Q", format=".0f"),
             tooltip=[alt.Tooltip("at_risk:Q", title="at risk, median over trials"), alt.Tooltip("month:Q")],
         )
     )
-    return alt.vconcat(curves, risk, spacing=6, bounds="flush").configure_view(stroke=None)
+    return alt.vconcat(curves, risk, spacing=44, bounds="flush").configure_view(stroke=None)
 
 
-def swimmer(result: "Result", trial: int = 0, *, cell: int = 0) -> alt.LayerChart:
+def swimmer(result: "Result", trial: int = 0, *, cell: int = 0) -> Any:
     """The patients of one trial as its cut shows them: a bar each, with what was seen on it."""
     protocol = _timed(result, cell)
     cohort, seen = _one(result, protocol, trial)
@@ -125,9 +125,7 @@ def swimmer(result: "Result", trial: int = 0, *, cell: int = 0) -> alt.LayerChar
         happened += [("death", end)] if seen.os_event[i] else [("last seen alive", end)]
         happened += [("new therapy", int(therapy[i]))] if therapy[i] <= end and not progression else []
         marks += [patient | {"what": what, "month": day / DAYS} for what, day in happened if day or what[0] in "dl"]
-    y = alt.Y(
-        "patient:N", sort=order, title="patient, in order of enrolment", axis=alt.Axis(labelFontSize=8, ticks=False)
-    )
+    y = alt.Y("patient:N", sort=order, title="patient number", axis=alt.Axis(labelFontSize=8, ticks=False))
     tooltip = [alt.Tooltip("patient:N"), alt.Tooltip("dose:N")]
     layers: list[Any] = []
     if bars:
@@ -166,7 +164,7 @@ def swimmer(result: "Result", trial: int = 0, *, cell: int = 0) -> alt.LayerChar
         )
     )
     chart = alt.layer(*layers, width=WIDTH, height=max(60, 12 * len(order)))
-    return chart.resolve_scale(color="independent", fill="independent").properties(
+    return chart.properties(
         title=alt.Title(f"Trial {trial}: {len(order)} of {there.size} patients infused by the data cut")
     )
 
@@ -274,7 +272,7 @@ def _bands(result: "Result", protocol: "Protocol", endpoint: Any) -> tuple[pd.Da
     return pd.concat(parts, ignore_index=True), left
 
 
-def _published(evidence: "Evidence", endpoint: str, end: float) -> pd.DataFrame:
+def _published(evidence: "Evidence", endpoint: str) -> pd.DataFrame:
     """The published median of all patients, one row; without rows where there is none."""
     fact = f"{endpoint}.all"
     if fact not in evidence.facts.index or evidence.facts.at[fact, "statistic"] != "km_median":
@@ -283,7 +281,7 @@ def _published(evidence: "Evidence", endpoint: str, end: float) -> pd.DataFrame:
     value, low, high = (float(row[c]) for c in ("value", "low", "high"))
     words = [f"{v:g}" if math.isfinite(v) else "NE" for v in (value, low, high)]
     what = f"published median, 95% interval: {words[0]} ({words[1]} to {words[2]})"
-    shown = {"what": what, "value": min(value, end), "low": min(low, end), "high": min(high, end), "half": 0.5}
+    shown = {"what": what, "value": value, "low": low, "high": high, "half": 0.5}
     return pd.DataFrame([shown | {"open": not math.isfinite(high)}])
 
 

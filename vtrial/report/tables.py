@@ -11,7 +11,9 @@ from markupsafe import Markup
 
 from vtrial.design.one_sample import size_and_power
 from vtrial.estimate.proportions import ENDPOINTS, WORDS
+from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
+from vtrial.evidence.priors import Normal, Priors
 from vtrial.posterior import Posterior
 from vtrial.protocol import ALPHA
 from vtrial.report.fitted import fitted_rates
@@ -68,12 +70,13 @@ def characteristics(result: "Result", cell: int, name: str) -> Markup:
 def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
     """The decision metrics of every cell of a sweep, a group a metric; and how many rows were left out.
 
-    Without tests: the rates of every endpoint.
+    Without tests: the rates of every endpoint. With times: their medians too.
     """
     metric: Any = result.characteristics["metric"]
     wanted = metric.str.endswith(DECISIONS)
     if not wanted.any():
         wanted = metric.isin([f"{endpoint}.rate" for endpoint in ENDPOINTS])
+    wanted |= metric.isin([f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")])
     rows = _figures(result, wanted)
     rows["group"] = [f"{words} [{name}]" for words, name in zip(rows["words"], rows["metric"], strict=True)]
     rows = rows.sort_values("group", key=lambda g: g.map({v: k for k, v in enumerate(dict.fromkeys(g))}), kind="stable")
@@ -94,7 +97,7 @@ def sizes(result: "Result") -> pd.DataFrame:
     rows: dict[tuple[object, ...], dict[str, object]] = {}
     for cell, protocol in enumerate(result.protocols):
         trials: Any = result.trials[result.trials["cell"] == cell]
-        for test in protocol.tests:
+        for test in (test for test in protocol.tests if not test.timed):
             occurred = trials[f"n.{test.population}"].value_counts(normalize=True).sort_index()
             n, weight = occurred.index.to_numpy(int), occurred.to_numpy()
             critical = protocol.numbers.bounds[test.name][n]
@@ -200,13 +203,15 @@ def diagnostics(posterior: Posterior, evidence: Evidence) -> pd.DataFrame:
     table: Any = posterior.tree["diagnostics"].to_dataset().drop_vars("divergences").to_dataframe().reset_index()
     priors = evidence.priors
     for column in ("mean", "sd"):
-        table[f"prior_{column}"] = [
-            getattr(priors.slope if name.startswith("slope[") else priors.intercept[name[10:-1]], column)
-            for name in table["parameter"]
-        ]
+        table[f"prior_{column}"] = [getattr(_prior(priors, name), column) for name in table["parameter"]]
     table["ratio"] = table["sd"] / table["prior_sd"]
     table["moved"] = np.where(table["ratio"] > 0.9, "hardly moved: ratio above 0.9", "moved by the data")
     return table
+
+
+def _prior(priors: Priors, parameter: str) -> Normal:
+    kind, _, name = parameter.removesuffix("]").partition("[")
+    return priors.slope if kind == "slope" else getattr(priors, kind)[name]
 
 
 def diagnostics_table(table: pd.DataFrame, name: str) -> Markup:
@@ -240,7 +245,7 @@ def _figures(result: "Result", wanted: Any) -> Any:
     rows = []
     for _, row in simulated.iterrows():
         group, words = metric_in_words(result, row["metric"])
-        digits = 2 if group == "Patients" else 4
+        digits = 2 if group == "Patients" or group.endswith("months") else 4
         key = (row["cell"], row["metric"])
         known = exact.loc[key] if key in exact.index else None
         rows.append(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vtrial.result import Result
 
 TRIALS_OF_LANDMARK = 500  # whose survival at a published month is computed again
-_DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR or better"}
+_DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR"}
 COLUMNS = (
     "fact", "what", "statistic", "published", "q50", "q025", "q975", "not_estimable", "inside95", "use", "trials",
 )  # fmt: skip
@@ -28,10 +28,10 @@ COLUMNS = (
 def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
     """A row a published number and statistic; +inf is "not estimable".
 
-    Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths", "follow-up"),
-    published, q50, q025 and q975 (of the same statistic over trials, order statistics), not_estimable (share of
-    trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check": held back), trials.
-    Without rows where no curve is estimated.
+    Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths",
+    "follow-up"), published, q50, q025 and q975 (of the same statistic over trials, order statistics), not_estimable
+    (share of trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check": held back),
+    trials. Without rows where no curve is estimated.
     """
     protocol = result.protocols[cell]
     of_cell: Any = result.trials[result.trials["cell"] == cell]

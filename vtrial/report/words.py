@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
+from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.estimate.times import WORDS as TIMES
 from vtrial.scenario import TestSection
 from vtrial.scenario.sweep import shown
 
@@ -24,6 +26,22 @@ _OF_TRIAL = {
     "n.infused": "patients infused, mean over trials",
 }
 
+METHODS = {"log-rank": "one-sample log-rank", "median": "lower limit of the Kaplan-Meier median"}
+_OVER_TRIALS = {
+    "q025": "2.5% quantile over trials",
+    "q50": "median over trials",
+    "q975": "97.5% quantile over trials",
+    "ne": "share of trials in which it is not estimable",
+}
+_OF_MEDIAN = {
+    "median.low": "lower 95% limit",
+    "median.high": "upper 95% limit",
+    "median.width": "width of the 95% interval",
+    "median": "estimate",
+}
+_OF_CURVE = {"n": "patients, mean over trials", "events": "events, mean over trials"}
+_DEPTHS = {"none": ", no response", "pr": ", best response PR", "vgpr": ", VGPR", "cr": ", CR or better"}
+
 
 def percent(rate: float) -> str:
     """A stated rate as a percentage, without rounding what was stated: 0.125 is "12.5%"."""
@@ -38,6 +56,9 @@ def capitalised(text: str) -> str:
 def claim(test: TestSection, null: float | None) -> str:
     """What a test's rejection shows: "CR or better > 10%"; without a null, where it varies, "... > its null"."""
     sign = ">" if test.alternative == "greater" else "<"
+    if test.timed:
+        median = "its null" if null is None else f"{null:g} months"
+        return f"{test.endpoint.upper()} median > {median} ({METHODS[test.method]})"
     whom = " of the enrolled" if test.population == "enrolled" else ""
     return f"{WORDS[test.endpoint]}{whom} {sign} {'its null' if null is None else percent(null)}"
 
@@ -61,7 +82,34 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
         return heading, _OF_TRIAL[metric]
     if name in ENDPOINTS and rest in _OF_RATE:
         return f"Rate of {rate_in_words(name)}", _OF_RATE[rest]
+    return _time_in_words(result, metric)
+
+
+def _time_in_words(result: "Result", metric: str) -> tuple[str, str]:
+    """A heading and a line for a metric of a curve, such as ``dor.cr.median.low.q50``."""
+    name, _, rest = metric.partition(".")
+    if name == "follow_up" and rest in _OVER_TRIALS:
+        return "Median follow-up, months", _OVER_TRIALS[rest]
+    if name in TIME_ENDPOINTS:
+        of = metric[len(name) + 1 :]
+        group = next((g for g in _groups(result) if of.startswith(f"{g}.")), "")
+        of = of.removeprefix(f"{group}.") if group else of
+        whose = f"{TIMES[name]}{_groups(result).get(group, '')}"
+        if of in _OF_CURVE:
+            return f"{capitalised(whose)}: patients and survival", _OF_CURVE[of]
+        for part, words in _OF_MEDIAN.items():
+            over = of.removeprefix(f"{part}.")
+            if of.startswith(f"{part}.") and over in _OVER_TRIALS:
+                return f"Median {whose}, months", f"{words}: {_OVER_TRIALS[over]}"
+        if of.startswith("s") and of[1:].isdigit():
+            return f"{capitalised(whose)}: patients and survival", f"Kaplan-Meier at {of[1:]} months, mean over trials"
     return "Other", metric
+
+
+def _groups(result: "Result") -> dict[str, str]:
+    """The groups of curves as they stand in metrics, in words."""
+    doses = {dose for protocol in result.protocols for dose in protocol.doses}
+    return {f"{dose:g}": f" at {dose:g}" for dose in sorted(doses)} | _DEPTHS
 
 
 def rate_in_words(endpoint: Endpoint) -> str:
