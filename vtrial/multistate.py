@@ -1,8 +1,8 @@
 """The multi-state model in closed form: what is true over time, and what visits document of it.
 
 One set of formulas for the fit (JAX, which has gradients) and for answers about a world (NumPy): `xp` says which.
-Arrays have axes *depth* (none, PR, VGPR, CR), *dose*, and time. A progression, a response and a CR are documented at the first
-attended visit at or after it; the closed form puts latent times between nominal visits and documented ones about
+Arrays have axes *depth* (none, PR, VGPR, CR), *dose*, and time. A progression, a response and a CR are documented at
+the first attended visit at or after it; the closed form puts latent times between nominal visits and documented ones about
 them, spread by the window. Progression-free time runs from infusion (none), the documented first response (PR,
 VGPR) or the documented CR, so that response precedes progression in every patient.
 """
@@ -176,7 +176,9 @@ def documented(rates: Any, x: np.ndarray, times: Any, xp: Any) -> tuple[Any, Any
     return xp.stack(pfs), xp.stack(dor)
 
 
-def progression_free(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any) -> tuple[list[Any], list[Any]]:
+def progression_free(
+    rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any
+) -> tuple[list[Any], list[Any]]:
     """By depth: P(no latent progression by t), (doses, times), and P(not dead without it), (times,)."""
     since = t[None, :] - schedule.starts[:, None]
     left = xp.exp(-_scale(rates, x, xp)[:, :, None, None] * _power(rates, since, xp)[None, None])

@@ -73,13 +73,13 @@ def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> C
 
 
 def left_to_the_study(evidence: Evidence) -> dict[str, str]:
-    """What the study gives each key of [calendar] that a scenario leaves out, in words; empty where it has no times."""
+    """What the study gives a key of [calendar] that a scenario leaves out, in words; empty where it has no times."""
     study, visits = evidence.priors.calendar, evidence.priors.visits
     if "survival" not in evidence.systems or study is None or visits is None:
         return {}
     return {
         "accrual_per_month": f"{_accrual(evidence):.4g}, as in the study",
-        "infusion_delay_months": f"{study.infusion_delay.low:g} to {study.infusion_delay.high:g}, uniform (priors.toml)",
+        "infusion_delay_months": f"{study.infusion_delay.low:g} to {study.infusion_delay.high:g} (priors.toml)",
         "visits": f"{', '.join(f'{month:g}' for month in visits.schedule)} (priors.toml)",
         "visit_window": f"{visits.window:g} (priors.toml)",
         "missed_visits": f"{visits.missed.value:g} (priors.toml)",

@@ -1,8 +1,8 @@
 """A stated truth -> a fixed world.
 
 Every parameter stands at its posterior mean on the logit scale (`posterior-mean` is this world), then
-intercepts (or progression-free medians) are shifted until what is stated holds exactly. A scalar rate holds at the study's own infused
-mix of doses, whatever doses a scenario uses; a rate by dose holds at that dose, and two doses refit the slope.
+intercepts (or progression-free medians) are shifted until what is stated holds exactly. A scalar rate
+holds at the study's own infused mix of doses, whatever doses a scenario uses; a rate by dose holds at that dose, and two doses refit the slope.
 """
 
 from collections.abc import Mapping
@@ -80,7 +80,7 @@ def _hold_pfs(
     *,
     latent: bool,
 ) -> np.ndarray:
-    """Rates with all progression-free medians multiplied by one factor, so that PFS in the study's mix has this median."""
+    """Rates with all progression-free medians multiplied by one factor, so that PFS in the study's mix has it."""
     steps = World(intercept, slope).probabilities(evidence.log2_doses, np)
     reach = [np.ones(len(evidence.doses)), *at_least(steps, "response"), np.zeros(len(evidence.doses))]
     share = -np.diff(np.stack(reach), axis=0) * np.array(evidence.infused) / sum(evidence.infused)
@@ -97,7 +97,7 @@ def _hold_pfs(
 
     if excess(-8.0) > 0 or excess(8.0) < 0:
         raise InputError(f"{where}: truth.pfs_median = {stated:g} months cannot be reached")
-    return _moved(rates, brentq(excess, -8.0, 8.0, xtol=1e-12))
+    return _moved(rates, float(brentq(excess, -8.0, 8.0, xtol=1e-12)))  # type: ignore[arg-type]
 
 
 def _moved(rates: np.ndarray, shift: float) -> np.ndarray:

@@ -42,8 +42,13 @@ def report(ranks: pd.DataFrame, at: str, kept: int, seed: int) -> None:
     found = table(ranks, kept, seed)
     found.round(3).to_csv(OUT / f"ranks-{at}.csv", index=False, lineterminator="\n")
     print(found.round(3).to_string(index=False))
-    print(f"{len(failed)} fits failed; divergent transitions in {(ranks.groupby('trial')['divergent'].max() > 0).sum()}")
-    print(f"{found['in 95% band'].sum()} of {len(found)} inside the simultaneous 95% band (expected {0.95 * len(found):.0f})")
+    print(
+        f"{len(failed)} fits failed; divergent transitions in {(ranks.groupby('trial')['divergent'].max() > 0).sum()}"
+    )
+    print(
+        f"{found['in 95% band'].sum()} of {len(found)} inside the simultaneous 95% band "
+        f"(expected {0.95 * len(found):.0f})"
+    )
     data = ranks.assign(rank=ranks["rank"] / kept)
     chart = (
         alt.Chart(data)
@@ -53,7 +58,11 @@ def report(ranks: pd.DataFrame, at: str, kept: int, seed: int) -> None:
             y=alt.Y("count()", title="trials"),
         )
         .properties(width=110, height=60)
-        .facet("quantity:N", columns=6, title=f"Truths from the {at}, {data['trial'].nunique()} simulated trials, seed {seed}")
+        .facet(
+            "quantity:N",
+            columns=6,
+            title=f"Truths from the {at}, {data['trial'].nunique()} simulated trials, seed {seed}",
+        )
     )
     with alt.data_transformers.enable("default", max_rows=None):
         chart.save(OUT / f"ranks-{at}.svg")

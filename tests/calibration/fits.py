@@ -1,6 +1,5 @@
 """Fits of simulated trials, and the ranks of the truths."""
 
-
 import jax
 import numpy as np
 import pandas as pd
@@ -94,13 +93,17 @@ def one(task):
     number, at, seed = task
     if not _held:
         protocol, told, evidence, posterior = setting()
-        _held.update(protocol=protocol, told=told, evidence=evidence, posterior=posterior, fitter=Fitter(evidence, told))
+        _held.update(
+            protocol=protocol, told=told, evidence=evidence, posterior=posterior, fitter=Fitter(evidence, told)
+        )
     from tests.calibration.simulated import summaries
     from vtrial.world import World
 
     told, evidence, posterior, fitter = (_held[k] for k in ("told", "evidence", "posterior", "fitter"))
     rng = np.random.default_rng([seed, number])
-    truth = posterior.survival.mean(0) if at == "posterior" else fitter.mean + fitter.sd * rng.normal(size=len(fitter.mean))
+    truth = (
+        posterior.survival.mean(0) if at == "posterior" else fitter.mean + fitter.sd * rng.normal(size=len(fitter.mean))
+    )
     world = World(posterior.intercept.mean(0), posterior.slope.mean(0), truth)
     seen = summaries(_held["protocol"], told, world, seed=seed, number=number)
     try:

@@ -29,7 +29,9 @@ def trial_of(protocol, world: World, *, seed: int, number: int):
     with jax.enable_x64(False):
         world = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), world)
         numbers = jax.tree.map(jnp.asarray, protocol.numbers)
-        done = _trial(jnp.asarray(seed, jnp.uint32), jnp.asarray(number, jnp.uint32), world, numbers, plan=protocol.plan)
+        done = _trial(
+            jnp.asarray(seed, jnp.uint32), jnp.asarray(number, jnp.uint32), world, numbers, plan=protocol.plan
+        )
         return jax.tree.map(np.asarray, done)
 
 
@@ -56,7 +58,11 @@ def summaries(protocol, told: TimeSummaries, world: World, *, seed: int, number:
         medians[time, group] = tuple(months(v) for v in (estimate.median, estimate.low, estimate.high))
 
     def order(days):
-        return tuple(round(float(v) / DAYS, 1) for v in (np.median(days), days.min(), days.max())) if len(days) else (1, 1, 1)
+        return (
+            tuple(round(float(v) / DAYS, 1) for v in (np.median(days), days.min(), days.max()))
+            if len(days)
+            else (1, 1, 1)
+        )
 
     died, after = present & seen.os_event, path.progression < path.death
     early = died & ~after & (seen.os_time <= 56)
@@ -72,7 +78,12 @@ def summaries(protocol, told: TimeSummaries, world: World, *, seed: int, number:
         response=order(seen.response_day[present & (response > 0)]),
         complete=order(seen.cr_day[present & (response == 3)]),
         dead_at_12=round((1 - s12) * present.sum()),
-        deaths=(int(early.sum()), int(middle.sum()), int((died & ~after & ~early & ~middle).sum()), int((died & after).sum())),
+        deaths=(
+            int(early.sum()),
+            int(middle.sum()),
+            int((died & ~after & ~early & ~middle).sum()),
+            int((died & after).sum()),
+        ),
         crs_deaths=int((early & path.died_of_crs).sum()),
         dead_at_top=int((died & (cohort.dose == doses - 1)).sum()),
         retreated=(int(retreated.sum()), int(again.sum())),

@@ -202,7 +202,7 @@ def test_all_or_nothing_of_one_dose_each_way(evidence):
 def test_discount_weakens_the_evidence(evidence):
     sds = []
     for discount in (1.0, 0.25, 0.0):
-        tree = room.sample(evidence, discount=discount, settings=Settings(draws=1000))
+        tree = room.sample(with_counts(evidence, {}), discount=discount, settings=Settings(draws=1000))
         sds.append(float(tree["posterior"]["intercept"].sel(step="response").std()))
     assert sds[0] < sds[1] < sds[2]
     assert sds[2] == pytest.approx(evidence.priors.intercept["response"].sd, rel=0.06)  # nothing but the prior
@@ -219,10 +219,10 @@ def test_discount_weakens_the_evidence(evidence):
 def test_a_fit_that_does_not_converge_is_refused(evidence, monkeypatch):
     monkeypatch.setattr(room, "MAX_RHAT", 0.5)
     with pytest.raises(vtrial.FitError, match=r"refused: rhat of .* \(allowed: at most 0\.5\)"):
-        room.sample(evidence, settings=Settings(draws=50, tune=50))
+        room.sample(with_counts(evidence, {}), settings=Settings(draws=50, tune=50))
     monkeypatch.undo()
     with pytest.raises(vtrial.FitError, match="ess_"):
-        room.sample(evidence, settings=Settings(draws=20, tune=100))
+        room.sample(with_counts(evidence, {}), settings=Settings(draws=20, tune=100))
 
 
 def test_prior_predictive_is_not_absurd(evidence, posterior):

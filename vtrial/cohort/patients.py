@@ -41,8 +41,8 @@ class Cohort:
     """What is true of every patient, arrays (patients,); a system that was not asked for is None.
 
     enrolled, infused: masks. dose: index of the dose. response: best response if infused, index. mrd_evaluable,
-    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. infusion_month: calendar, float32. path: what
-    happens after infusion.
+    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. infusion_month: calendar, float32. path:
+    what happens after infusion.
     """
 
     enrolled: Any

@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pymc as pm
-import pytensor
 from numpy.polynomial import polynomial
+from pytensor.link.jax.ops import wrap_jax
 from scipy.optimize import brentq
 
 from vtrial.curves import Rate
@@ -44,7 +44,7 @@ def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
     data = arrays(told)
     schedule, x = told.schedule, np.asarray(evidence.log2_doses)
 
-    @pytensor.wrap_jax
+    @wrap_jax
     def likelihood(rates: Any) -> Any:
         return log_likelihood(rates, x, data, schedule)
 

@@ -16,7 +16,10 @@ from vtrial.scenario.sweep import shown
 if TYPE_CHECKING:
     from vtrial.result import Result
 
-NOT_YET = "Rates count every infused patient as evaluable and followed to the end; the calendar and its data cut apply to times."
+NOT_YET = (
+    "Rates count every infused patient as evaluable and followed to the end; the calendar and its data cut "
+    "apply to times."
+)
 
 
 def sentence(result: "Result") -> str:

@@ -1,7 +1,7 @@
 """The rates and medians that the trials observed, with their nulls and critical rates, as an Altair chart."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import altair as alt
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from vtrial.errors import InputError
 from vtrial.estimate.times import WORDS as TIMES
+from vtrial.estimate.times import TimeEndpoint
 from vtrial.report.charts import COLOURS
 from vtrial.report.words import claim, percent
 
@@ -96,6 +97,7 @@ def _times(test: "TestSection", trials: Any) -> Any:
     if not known.any():
         raise InputError(f"no trial has an estimable median of {test.endpoint} to show")
     step = max(0.1, round((median[known].max() - median[known].min()) / _MOST_BARS, 1))
+    words = TIMES[cast("TimeEndpoint", test.endpoint)]
     names = {True: "rejects", False: "does not reject"}
     bars = pd.DataFrame(
         {"left": step * np.floor(median[known] / step + 1e-9), "side": [names[bool(r)] for r in reject[known]]}
@@ -109,9 +111,7 @@ def _times(test: "TestSection", trials: Any) -> Any:
         alt.Chart(data)
         .mark_bar(stroke="white", strokeWidth=0.4)
         .encode(
-            x=alt.X(
-                "left:Q", bin="binned", title=f"median {TIMES[test.endpoint]} observed in a trial, months", scale=scale
-            ),
+            x=alt.X("left:Q", bin="binned", title=f"median {words} observed in a trial, months", scale=scale),
             x2="right:Q",
             y=alt.Y("share:Q", title="share of trials", axis=alt.Axis(format="~%", tickCount=5)),
             color=alt.Color("side:N", title=None, scale=colour, legend=alt.Legend(orient="top")),

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
@@ -60,7 +60,7 @@ def claim(test: TestSection, null: float | None) -> str:
         median = "its null" if null is None else f"{null:g} months"
         return f"{test.endpoint.upper()} median > {median} ({METHODS[test.method]})"
     whom = " of the enrolled" if test.population == "enrolled" else ""
-    return f"{WORDS[test.endpoint]}{whom} {sign} {'its null' if null is None else percent(null)}"
+    return f"{WORDS[cast(Endpoint, test.endpoint)]}{whom} {sign} {'its null' if null is None else percent(null)}"
 
 
 def claim_of(result: "Result", name: str) -> str:
