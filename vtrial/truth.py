@@ -2,7 +2,8 @@
 
 Every parameter stands at its posterior mean on the logit scale (`posterior-mean` is this world), then
 intercepts (or progression-free medians) are shifted until what is stated holds exactly. A scalar rate
-holds at the study's own infused mix of doses, whatever doses a scenario uses; a rate by dose holds at that dose, and two doses refit the slope.
+holds at the study's own infused mix of doses, whatever doses a scenario uses;
+a rate by dose holds at that dose, and two doses refit the slope.
 """
 
 from collections.abc import Mapping
