@@ -3,8 +3,8 @@
 One set of formulas for the fit (JAX, which has gradients) and for answers about a world (NumPy): `xp` says which.
 Arrays have axes *depth* (none, PR, VGPR, CR), *dose*, and time. A progression, a response and a CR are documented at
 the first attended visit at or after it; the closed form puts latent times between nominal visits and documented
-ones about them, spread by the window. Progression-free time runs from infusion (none), the documented first response (PR,
-VGPR) or the documented CR, so that response precedes progression in every patient.
+ones about them, spread by the window. Progression-free time runs from infusion (none), the documented first
+response (PR, VGPR) or the documented CR, so that response precedes progression in every patient.
 """
 
 import math
