@@ -26,8 +26,8 @@ SHARES = {"150": 4.0, "300": 70.0, "450": 54.0}
 
 @pytest.fixture
 def protocol(evidence: Evidence, posterior: Posterior):
-    def make(capacity: int | None = None, **changes: object) -> Protocol:
-        raw = {"arm": [{"doses": SHARES}], "cohort": {"enrolled": 140}, "test": TESTS}
+    def make(capacity: int | None = None, tests: list | None = None, **changes: object) -> Protocol:
+        raw = {"arm": [{"doses": SHARES}], "cohort": {"enrolled": 140}, "test": tests or TESTS}
         raw |= {"world": {"between_trial_sd": 0.3}}
         asked = scenario.from_dict(raw).replace(changes)
         return prepare(asked.cells[0], evidence, posterior, where="test", capacity=capacity)
@@ -79,8 +79,35 @@ def test_the_first_60_of_140_are_the_60_of_a_smaller_trial(protocol, allocation)
             np.testing.assert_array_equal(getattr(many, name)[:60], getattr(few, name)[:60], err_msg=name)
 
 
-def test_room_for_more_patients_changes_nothing(protocol):
-    same(simulate(protocol()), simulate(protocol(capacity=300)))
+TIMED = [
+    {"name": "pfs", "endpoint": "pfs", "null": 7.0, "alpha": 0.1, "method": "log-rank"},
+    {"name": "os", "endpoint": "os", "null": 15.0, "alpha": 0.2, "method": "median"},
+]
+
+
+@pytest.mark.parametrize("tests", [TESTS, TIMED], ids=["of rates", "of times"])
+def test_room_for_more_patients_changes_nothing(protocol, tests):
+    outcome = simulate(protocol(tests=tests))
+    same(outcome, simulate(protocol(capacity=300, tests=tests)))
+    assert {endpoint for endpoint, _ in outcome.curves} == {"dor", "pfs", "os"}
+    assert all(0.1 < rejected.mean() < 0.9 for rejected in outcome.rejected.values())
+
+
+def test_a_later_cut_meets_the_same_patients(protocol):
+    """More visits are scheduled, and none of those before moves."""
+    early, late = (protocol(**{"calendar.data_cut": {"month": month}}) for month in (20.0, 40.0))
+    visits = len(early.numbers.calendar.schedule) - 1  # the last is never missed; nobody sees that by the cut
+    for trial in range(5):
+        first, second = (engine.cohort(p.plan, p.numbers, p.worlds, seed=7, trial=trial) for p in (early, late))
+        assert first.path.visits.day.shape[1] < second.path.visits.day.shape[1]
+        for name in ("day", "missed"):
+            few, more = getattr(first.path.visits, name), getattr(second.path.visits, name)
+            np.testing.assert_array_equal(few[:, :visits], more[:, :visits], err_msg=name)
+        documented = np.maximum(first.path.response_day, first.path.cr_day) < first.path.visits.day[:, visits]
+        assert documented.mean() > 0.95
+        for name in ("response_day", "cr_day", "progression", "death", "new_therapy"):
+            few, more = getattr(first.path, name), getattr(second.path, name)
+            np.testing.assert_array_equal(few[documented], more[documented], err_msg=name)
 
 
 def test_leaving_endpoints_out_changes_no_other(protocol):

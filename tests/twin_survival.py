@@ -45,8 +45,9 @@ def uniforms(key, patients: int) -> dict[str, list[float]]:
 
 def words(key, patients: int, visits: int) -> list[list[int]]:
     """The random word of every patient and visit."""
-    drawn = jax.random.bits(jax.random.fold_in(key, VISITS), (patients, visits), dtype=np.uint32)
-    return [[int(w) for w in row] for row in np.asarray(drawn)]
+    keys = [jax.random.fold_in(jax.random.fold_in(key, VISITS), visit) for visit in range(visits)]
+    drawn = [np.asarray(jax.random.bits(one, (patients,), dtype=np.uint32)).tolist() for one in keys]
+    return [list(row) for row in zip(*drawn, strict=True)]
 
 
 @dataclass

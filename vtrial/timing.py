@@ -57,9 +57,10 @@ def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> C
             f"{where}: [calendar] data_cut month = {cut:g} is before the first possible infusion (month {low:g})"
         )
     rate = stated.accrual_per_month or _accrual(evidence)
-    # visits that can fall before the cut; patients come faster or slower than the mean, hence the room
+    # The visits that can fall before the cut (patients come faster or slower than the mean, hence the room), and one
+    # more, where there is one: the last is never missed, and nobody is to see that.
     reach = cut if kind == "month" else cut + high + (capacity + 6.0 * np.sqrt(capacity)) / rate
-    months = [m for m in visits.schedule if m <= reach + visits.window] or [visits.schedule[0]]
+    months = visits.schedule[: sum(m <= reach + visits.window for m in visits.schedule) + 1]
     return Calendar(
         accrual=np.float32(rate),
         delay_low=np.float32(low),

@@ -151,6 +151,14 @@ def test_the_first_60_of_140_are_the_60_of_a_smaller_trial():
             np.testing.assert_array_equal(np.asarray(a)[:60], b)
 
 
+def test_a_longer_schedule_moves_no_visit():
+    for seed in range(4):
+        few, more = (cases.draw(seed, 140, schedule=cases.SCHEDULE[:k])[0].visits for k in (6, 12))
+        np.testing.assert_array_equal(few.day, more.day[:, :6])
+        np.testing.assert_array_equal(few.missed[:, :5], more.missed[:, :5])
+        assert more.missed[:, 5].any()
+
+
 def test_leaving_processes_out_changes_no_other():
     whole, who = cases.draw(13, 140, crs5=jnp.zeros(140, bool))
     part = survival.path(

@@ -77,8 +77,12 @@ def visits(key: Any, capacity: int, schedule: Any, window: Any, missed: Any) -> 
     schedule: float32, ascending, by at least 2 windows. missed: probability of each, all independent; the last
     visit is never missed, so that every response is documented. A day is at least 1.
     """
-    k = schedule.shape[0]
-    words = jax.random.bits(jax.random.fold_in(key, Process.VISITS), (capacity, k), dtype=jnp.uint32)
+    k, key = schedule.shape[0], jax.random.fold_in(key, Process.VISITS)
+
+    def draw(visit: Any) -> Any:
+        return jax.random.bits(jax.random.fold_in(key, visit), (capacity,), dtype=jnp.uint32)
+
+    words = jax.vmap(draw)(jnp.arange(k, dtype=jnp.uint32)).T  # a key a visit: a longer schedule moves no visit
     # The high half of a word says when, the low half whether: one word, two uniforms of 16 bits.
     when, whether = (
         (half.astype(jnp.int32).astype(jnp.float32) + 0.5) * 2.0**-16
