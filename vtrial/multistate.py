@@ -19,7 +19,7 @@ from scipy.special import erf as scipy_erf
 from vtrial.curves import EARLY, MIDDLE, Rate
 
 DEPTHS = ("none", "pr", "vgpr", "cr")
-MONTHS = np.arange(0.0, 26.0)  # grid of the latent curves
+MONTHS = np.sort(np.append(np.arange(0.0, 26.0), EARLY))  # grid of the latent curves
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,28 @@ class Schedule:
         v = np.array(self.months)
         return _difference((np.asarray(t)[None, None, :] - (v[None, :] - v[:, None])[:, :, None]) / self.window)
 
+    @cached_property
+    def dates(self) -> np.ndarray:
+        """Dates that a visit may have, months, (visits, dates): middles of equal parts of its window."""
+        parts = (np.arange(_PARTS) + 0.5) / _PARTS * 2.0 - 1.0
+        return np.maximum(np.array(self.months)[:, None] + self.window * parts, 1e-3)
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Probability of each such date, (dates,)."""
+        return np.diff(_triangular(np.linspace(-1.0, 1.0, _PARTS + 1)))
+
+    def dated_by(self, t: np.ndarray) -> np.ndarray:
+        """P(a visit has this date, at or before t), (visits, dates, times)."""
+        edges = np.array(self.months)[:, None] + self.window * np.linspace(-1.0, 1.0, _PARTS + 1)
+        before = np.minimum(edges[:, :, None], np.asarray(t)[None, None])
+        return np.diff(_triangular((before - np.array(self.months)[:, None, None]) / self.window), axis=1)
+
+    def within(self, t: np.ndarray, power: int) -> np.ndarray:
+        """P(a time between two visits falls at or before t), its density rising by power - 1: (visits, times)."""
+        end, gap = self.starts[1:, None], np.diff(self.starts)[:, None]
+        return np.clip((np.asarray(t)[None, :] - end) / gap + 1.0, 0.0, 1.0) ** power
+
 
 def _triangular(y: np.ndarray) -> np.ndarray:
     """Distribution function of the triangular distribution on (-1, 1)."""
@@ -60,6 +82,7 @@ def _triangular(y: np.ndarray) -> np.ndarray:
     return np.where(y < 0, 0.5 * (1 + y) ** 2, 1 - 0.5 * (1 - y) ** 2)
 
 
+_PARTS = 20
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
@@ -76,18 +99,26 @@ def _lognormal(t: np.ndarray, median: Any, sigma: Any, xp: Any) -> Any:
     return 0.5 * (1.0 + cdf((np.log(t) - median) / (math.sqrt(2.0) * xp.exp(sigma))))
 
 
+def response_by(rates: Any, schedule: Schedule, xp: Any) -> tuple[Any, Any]:
+    """P(a first response is there), P(a CR is there) at the dates of each visit, (visits, dates)."""
+    t = schedule.dates
+    return (
+        _lognormal(t, rates[Rate.RESPONSE_MEDIAN], rates[Rate.RESPONSE_SIGMA], xp),
+        _lognormal(t, rates[Rate.CR_MEDIAN], rates[Rate.CR_SIGMA], xp),
+    )
+
+
 def response_visits(rates: Any, schedule: Schedule, xp: Any) -> tuple[Any, Any]:
     """P(first response documented at visit j), (visits,), and P(response at j, CR at k), (visits, visits)."""
-    v = np.array(schedule.months)
-    k = len(v)
-    first = _at_visits(_lognormal(v, rates[Rate.RESPONSE_MEDIAN], rates[Rate.RESPONSE_SIGMA], xp), schedule, xp)
-    complete = _at_visits(_lognormal(v, rates[Rate.CR_MEDIAN], rates[Rate.CR_SIGMA], xp), schedule, xp)
+    k = len(schedule.months)
+    first, complete = (_at_visits(by, schedule, xp) for by in response_by(rates, schedule, xp))
     later, same = np.triu(np.ones((k, k)), 1), np.eye(k)
     by_then = xp.dot(np.tril(np.ones((k, k))), complete)
     return first, first[:, None] * (complete[None, :] * later + by_then[None, :] * same)
 
 
-def _at_visits(cdf: Any, schedule: Schedule, xp: Any) -> Any:
+def _at_visits(by: Any, schedule: Schedule, xp: Any) -> Any:
+    cdf = xp.dot(by, schedule.weights)
     due = cdf - xp.concatenate([np.zeros(1), cdf[:-1]])
     last = np.zeros(len(schedule.months))
     last[-1] = 1.0
@@ -103,26 +134,6 @@ def cumulative_death(rates: Any, t: Any, xp: Any) -> Any:
     )
     hazards = (Rate.DEATH_EARLY, Rate.DEATH_MIDDLE, Rate.DEATH_LATE)
     return sum(xp.exp(rates[h]) * span for h, span in zip(hazards, spans, strict=True))
-
-
-@dataclass(frozen=True)
-class Times:
-    """Times at which documented curves are wanted, months, and the visits' share in them (constants).
-
-    pfs: since infusion. dor: since the documented first response.
-    """
-
-    schedule: Schedule
-    pfs: np.ndarray
-    dor: np.ndarray
-
-    @cached_property
-    def visits_by(self) -> np.ndarray:
-        return self.schedule.by(self.pfs)
-
-    @cached_property
-    def visits_since(self) -> np.ndarray:
-        return self.schedule.since(self.dor)
 
 
 def _scale(rates: Any, x: np.ndarray, xp: Any) -> Any:
@@ -145,69 +156,79 @@ def _starts(first: Any, both: Any, k: int, xp: Any) -> list[Any]:
     return [none, response, response, xp.concatenate([np.zeros(1), both.sum(0)])]
 
 
-def documented(rates: Any, x: np.ndarray, times: Any, xp: Any) -> tuple[Any, Any]:
-    """Documented PFS (depths, doses, times.pfs) and duration of response (PR, VGPR, CR; doses, times.dor).
+@dataclass(frozen=True)
+class Flows:
+    """What happens between visits to those who start at infusion or at a visit, as probabilities.
 
-    The probability to be without documented progression, and alive. times: a `Times`, or anything with its arrays
-    `visits_by` and `visits_since`, symbolic ones too.
+    documented: documented progression at visit l. dead: death without progression between visits l - 1 and l, even
+    over the interval. dead_after: death after a progression that no visit had documented, likewise, rising over it.
+    Each (depths, doses, starts, visits): starts are infusion and the visits. weights: distribution of the start, by
+    depth, (depths, starts). both: P(response at visit j, CR at visit k), (visits, visits).
     """
-    schedule = times.schedule
-    k = len(schedule.months)
-    gaps = np.array(schedule.months)[None, :] - schedule.starts[:, None]
-    left = xp.exp(-_scale(rates, x, xp)[:, :, None, None] * _power(rates, gaps, xp)[None, None])
-    due = xp.concatenate([1.0 - left[..., :1], left[..., :-1] - left[..., 1:]], axis=-1)
-    first, both = response_visits(rates, schedule, xp)
-    pfs, dor = [], []
-    for depth, start in enumerate(_starts(first, both, k, xp)):
-        seen = xp.dot((start[None, :, None] * due[depth]).sum(1), schedule.delay)  # (doses, visits)
-        free = 1.0 - (seen[:, :, None] * times.visits_by[None]).sum(1)
-        began = 0.0 if depth == 0 else 1.0
-        alive = cumulative_death(rates, times.pfs, xp) - cumulative_death(rates, np.full(1, began), xp)
-        pfs.append(free * xp.exp(-xp.maximum(alive, 0.0))[None, :])
-        if depth:
-            if depth < 3:
-                by_start = first[None, :, None] * due[depth, :, 1:, :]
-            else:
-                by_start = (both[None, :, :, None] * due[depth, :, None, 1:, :]).sum(2)
-            seen_since = (by_start[:, :, :, None] * schedule.delay[None, None]).sum(2)
-            lost = (seen_since[:, :, :, None] * times.visits_since[None]).sum(2).sum(1)
-            death = cumulative_death(rates, times.dor + 1.0, xp) - cumulative_death(rates, np.ones(1), xp)
-            dor.append((1.0 - lost) * xp.exp(-death)[None, :])
-    return xp.stack(pfs), xp.stack(dor)
+
+    documented: Any
+    dead: Any
+    dead_after: Any
+    weights: Any
+    both: Any
 
 
-def progression_free(
-    rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any
-) -> tuple[list[Any], list[Any]]:
-    """By depth: P(no latent progression by t), (doses, times), and P(not dead without it), (times,)."""
+def flows(rates: Any, x: np.ndarray, schedule: Schedule, xp: Any, crs: float = 0.0) -> Flows:
+    """Flows between visits, by best response and dose. rates: (rates,); x: log2 doses, (doses,).
+
+    crs: share of patients whom CRS kills, evenly within 56 days of the start.
+    """
+    t = schedule.starts
+    left, spared, weights, both = _by_start(rates, x, schedule, t, xp)
+    due = (1.0 - crs) * (left[..., :-1] - left[..., 1:]) * (0.5 * (spared[:, :-1] + spared[:, 1:]))
+    dead = (1.0 - crs) * (0.5 * (left[..., :-1] + left[..., 1:])) * (spared[:, :-1] - spared[:, 1:])
+    dead = dead + crs * np.diff(np.clip((t[None, :] - t[:, None]) / EARLY, 0.0, 1.0), axis=1)
+    before = 1.0 - xp.exp(-0.5 * xp.exp(rates[Rate.DEATH_AFTER]) * (t[1:] - t[:-1]))
+    return Flows(xp.dot(due * (1.0 - before), schedule.delay), dead, due * before, weights, both)
+
+
+def documented(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any) -> Any:
+    """P(alive and without documented progression at months t since infusion), (depths, doses, times)."""
+    flow = flows(rates, x, schedule, xp)
+    lost = 0.0
+    for part, by in (
+        (flow.documented, schedule.by(t)),
+        (flow.dead, schedule.within(t, 1)),
+        (flow.dead_after, schedule.within(t, 2)),
+    ):
+        lost = lost + xp.dot((flow.weights[:, None, :, None] * part).sum(2), by)
+    return 1.0 - lost
+
+
+def progression_free(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any) -> Any:
+    """P(alive and without latent progression at months t since infusion), (depths, doses, times)."""
+    left, spared, weights, _ = _by_start(rates, x, schedule, t, xp)
+    return (weights[:, None, :, None] * left * spared).sum(2)
+
+
+def _by_start(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any) -> tuple[Any, Any, Any, Any]:
+    """P(no latent progression by t), (depths, doses, starts, times); P(not dead without), (starts, times); starts."""
     since = t[None, :] - schedule.starts[:, None]
     left = xp.exp(-_scale(rates, x, xp)[:, :, None, None] * _power(rates, since, xp)[None, None])
+    death = cumulative_death(rates, t, xp)[None, :] - cumulative_death(rates, schedule.starts, xp)[:, None]
     first, both = response_visits(rates, schedule, xp)
-    free, spared = [], []
-    for depth, start in enumerate(_starts(first, both, len(schedule.months), xp)):
-        began = np.full(1, 0.0 if depth == 0 else 1.0)
-        death = cumulative_death(rates, t, xp) - cumulative_death(rates, began, xp)
-        free.append((start[None, :, None] * left[depth]).sum(1))
-        spared.append(xp.exp(-xp.maximum(death, 0.0)))
-    return free, spared
+    return left, xp.exp(-xp.maximum(death, 0.0)), xp.stack(_starts(first, both, len(schedule.months), xp)), both
 
 
 def latent(rates: Any, x: np.ndarray, schedule: Schedule, xp: Any) -> tuple[Any, Any, Any]:
     """At each of `MONTHS`: P(alive, not progressed), P(dead without progression), P(dead after it).
 
     Arrays (depths, doses, months). Progression here is the latent one; steps of a month, death after progression
-    from the middle of the month.
+    from the middle of the step.
     """
     hazard = xp.exp(rates[Rate.DEATH_AFTER])
-    lag = np.maximum(MONTHS[None, :] - (MONTHS[1:, None] - 0.5), 0.0)  # (month of progression, month)
-    died = 1.0 - xp.exp(-hazard * lag)
-    alive, without, after = [], [], []
-    for free, spared in zip(*progression_free(rates, x, schedule, MONTHS, xp), strict=True):
-        both_free = free * spared[None, :]
-        progress = (free[:, :-1] - free[:, 1:]) * (0.5 * (spared[:-1] + spared[1:]))[None, :]
-        lost = 0.5 * (free[:, :-1] + free[:, 1:]) * (spared[:-1] - spared[1:])[None, :]
-        upper = np.triu(np.ones((len(MONTHS) - 1, len(MONTHS) - 1)))
-        without.append(xp.concatenate([0.0 * lost[:, :1], xp.dot(lost, upper)], axis=1))
-        after.append(xp.dot(progress, died))
-        alive.append(both_free)
-    return xp.stack(alive), xp.stack(without), xp.stack(after)
+    middle = 0.5 * (MONTHS[1:] + MONTHS[:-1])
+    lag = np.maximum(MONTHS[None, :] - middle[:, None], 0.0)  # (step of progression, month)
+    left, spared, weights, _ = _by_start(rates, x, schedule, MONTHS, xp)
+    of = weights[:, None, :, None]
+    alive = (of * left * spared).sum(2)
+    progress = (of * (left[..., :-1] - left[..., 1:]) * (0.5 * (spared[:, :-1] + spared[:, 1:]))).sum(2)
+    lost = (of * (0.5 * (left[..., :-1] + left[..., 1:])) * (spared[:, :-1] - spared[:, 1:])).sum(2)
+    upper = np.triu(np.ones((len(MONTHS) - 1, len(MONTHS) - 1)))
+    without = xp.concatenate([0.0 * lost[..., :1], xp.dot(lost, upper)], axis=-1)
+    return alive, without, xp.dot(progress, 1.0 - xp.exp(-hazard * lag))

@@ -18,7 +18,7 @@ from vtrial.curves import Step, at_least, log2_dose
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import schedule_of
-from vtrial.multistate import Times, documented, progression_free
+from vtrial.multistate import documented, progression_free
 from vtrial.posterior import Posterior
 from vtrial.world import World
 
@@ -90,10 +90,9 @@ def _hold_pfs(
     def excess(shift: float) -> float:
         moved = _moved(rates, shift)
         if latent:
-            free, spared = progression_free(moved, evidence.log2_doses, schedule, at, np)
-            curve = np.stack([f * s[None] for f, s in zip(free, spared, strict=True)])
+            curve = progression_free(moved, evidence.log2_doses, schedule, at, np)
         else:
-            curve, _ = documented(moved, evidence.log2_doses, Times(schedule, at, at), np)
+            curve = documented(moved, evidence.log2_doses, schedule, at, np)
         return float((share * curve[:, :, 0]).sum()) - 0.5
 
     if excess(-8.0) > 0 or excess(8.0) < 0:

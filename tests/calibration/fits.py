@@ -23,13 +23,14 @@ def setting():
 
 def quantities(rates, sizes, x, schedule):
     """True values by name: S at `MONTHS` of documented PFS and of OS, by dose and by best response."""
-    from vtrial.multistate import DEPTHS, Times, documented, latent
+    from vtrial.multistate import DEPTHS, documented, latent
+    from vtrial.multistate import MONTHS as GRID
 
     at = np.array(MONTHS, float)
-    pfs, _ = documented(rates, x, Times(schedule, at, at), np)
+    pfs = documented(rates, x, schedule, at, np)
     alive, without, after = latent(rates, x, schedule, np)
     del alive
-    survival = 1.0 - (without + after)[:, :, list(MONTHS)]
+    survival = 1.0 - (without + after)[:, :, np.searchsorted(GRID, MONTHS)]
     found = {}
     for name, curve in (("pfs", pfs), ("os", survival)):
         for k, month in enumerate(MONTHS):

@@ -1,0 +1,196 @@
+"""Log probability of published Kaplan-Meier medians and their limits.
+
+A median says where the estimated curve crosses one half; a limit, where it crosses the level at which Brookmeyer and
+Crowley's log-log limit (Biometrics 1982, doi 10.2307/2530286) of that many patients crosses one half. That a
+crossing falls into the reported tenth of a month has the density of the estimate at the level, times the fall of
+its mean over the tenth. Between two crossings the patients left are binomial, of as many as Greenwood's variance says:
+without censoring this is the density of order statistics. Groups that share patients (all, one dose, one depth)
+are joined by a Gaussian copula of the events that they share. A limit that was not estimable says that the
+estimate had not come down to its level when follow-up ended.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.polynomial import polynomial
+from scipy.optimize import brentq
+
+from vtrial.evidence.times import MEDIANS, TimeSummaries
+from vtrial.models.observed import TENTHS, Expected, Grid, curve, observation, steps
+from vtrial.multistate import DEPTHS
+
+IS_DOR = np.repeat([time == "dor" for time, _ in MEDIANS], 3)  # by low, median, high
+_HALF_WIDTH = 20  # tenths of a month on either side, over which a plateau at one half may reach
+_RIDGE = 0.02  # taken off correlations, which are rounded
+_FEWEST = 0.3  # 1 / sqrt of the fewest patients (11) for whom the levels of limits are worked out
+
+
+def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
+    """Medians and limits, by `MEDIANS` and low, median, high: (statistics,); sizes and observation."""
+    tenth, open_, known = [], [], []
+    for time, group in MEDIANS:
+        median, low, high = told.medians[time, group]
+        ended = _end(told, time, group)
+        closed = True
+        for t in (low, median, high):
+            estimable = bool(np.isfinite(t))
+            tenth.append(min(round(10 * (t if estimable else ended)), TENTHS - 1))
+            known.append(float(estimable))
+            open_.append(float(not estimable and closed))  # the first that was not estimable implies the others
+            closed = estimable
+    groups = np.stack([mask(group, told.sizes.shape[1]) for _, group in MEDIANS])
+    return {
+        "tenth": np.array(tenth),
+        "known": np.array(known),
+        "open": np.array(open_),
+        "groups": groups,
+        "even": np.array([1.0 - round(float((told.sizes * g).sum())) % 2 for g in groups]),
+        "clocks": told.schedule.by(0.1 * np.array(tenth) + IS_DOR),
+        "goes_on": observation(told.schedule, told.follow_up, told.new_therapy),
+    }
+
+
+def mask(group: str, doses: int) -> np.ndarray:
+    """The cells that belong to a group, (depths, doses)."""
+    cells = np.zeros((len(DEPTHS), doses))
+    if group == "all":
+        cells[:] = 1.0
+    elif group == "top":
+        cells[:, -1] = 1.0
+    else:
+        cells[DEPTHS.index(group)] = 1.0
+    return cells
+
+
+def _end(told: TimeSummaries, time: str, group: str) -> float:
+    """When follow-up of a group has run out: the last visit that about five of its patients can have had, months."""
+    sizes = told.sizes * mask(group, told.sizes.shape[1])
+    visits = np.array(told.schedule.months)
+    low, high = told.follow_up
+    had = np.clip((high[:, None] - visits) / np.maximum(high - low, 1e-6)[:, None], 0.0, 1.0)
+    reached = visits[(sizes.sum(0)[:, None] * had).sum(0) >= 5.0]
+    last = float(reached[-1]) if len(reached) else float(visits[0])
+    return last + 0.5 - (1.0 if time == "dor" else 0.0)
+
+
+def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
+    """Log probability of the medians and limits in `arrays`."""
+    sizes, tenth, known, open_ = (data[name] for name in ("sizes", "tenth", "known", "open"))
+    members = data["groups"] * sizes  # (groups, depths, doses)
+    n = jnp.maximum(members.sum((1, 2)), 0.5)
+    mean, greenwood, uncensored = _curves(of, grid, members, n)
+    at, rank = np.repeat(np.arange(len(MEDIANS)), 3), np.tile(np.arange(3), len(MEDIANS))
+    before, after = mean[at, tenth], mean[at, tenth + 1]
+    survival, gap = 0.5 * (before + after), before - after
+    summed = 0.5 * (greenwood[at, tenth] + greenwood[at, tenth + 1])
+    effective = (1.0 - survival) / (survival * jnp.maximum(summed, 1e-8))
+    level = _levels(1.0 / jnp.sqrt(jnp.clip(effective, 1.0 / _FEWEST**2, 1000.0)), np.tile([1, 0, 2], len(MEDIANS)))
+
+    # from one crossing to the next: what is left of those at risk is binomial
+    def since_last(values: Any, first: float) -> Any:
+        return jnp.where(rank == 0, first, jnp.roll(values, 1))
+
+    fell = jnp.maximum(since_last(survival, 1.0) - survival, (gap + since_last(gap, 0.0)) / 6.0) + 1e-9
+    fell = jnp.minimum(fell, 0.999 * since_last(survival, 1.0))
+    left = 1.0 - fell / since_last(survival, 1.0)
+    wanted = level / since_last(level, 1.0)
+    size = (1.0 - left) / (left * jnp.maximum(summed - since_last(summed, 0.0), 1e-8))
+    size = jnp.clip(size, 1.0, n[at])
+    surprise = wanted * jnp.log(wanted / left) + (1.0 - wanted) * jnp.log((1.0 - wanted) / (1.0 - left))
+    binomial = -size * surprise + 0.5 * jnp.log(size / (wanted * (1.0 - wanted)) / since_last(level, 1.0) ** 2)
+    share = data["even"] * uncensored[np.arange(len(MEDIANS)), tenth[1::3]]
+    gap = gap.at[1::3].set(_reported(gap[1::3], mean, n, share, tenth[1::3]))
+    crossed = (known * (binomial + jnp.log(gap + 1e-7))).sum()
+    # not estimable: the estimate stands above its level when follow-up ends
+    distance = 2.0 * jnp.sqrt(size) * (_arcsin(left) - _arcsin(wanted))
+    above = (open_ * jax.scipy.special.log_ndtr(distance)).sum()
+    return crossed + above + _shared(of, members, distance * known, known, data["clocks"], rank)
+
+
+def _curves(of: Expected, grid: Grid, members: Any, n: Any) -> list[Any]:
+    """Mean curve, Greenwood's sum and P(nobody censored) of each group, duration of response first as in MEDIANS."""
+    is_dor = IS_DOR[::3]
+    found = []
+    for dor, parts, matrices in ((True, of.dor, grid.dor), (False, of.pfs, grid.pfs)):
+        mine = is_dor == dor
+        who = members[mine][:, 1:] if dor else members[mine]
+        pooled = [jnp.einsum("grd,rdf->gf", who, part) / n[mine][:, None] for part in parts]
+        found.append(curve(pooled, matrices, n[mine]))
+    return [jnp.concatenate(both) for both in zip(*found, strict=True)]
+
+
+def _shared(of: Expected, members: Any, distance: Any, known: Any, clocks: Any, rank: np.ndarray) -> Any:
+    """Log of the Gaussian copula of groups that share patients, at standardised distances (statistics,).
+
+    What two estimates have in common are the events of common cells in the time that both their steps cover.
+    """
+    at = np.repeat(np.arange(len(MEDIANS)), 3)
+    events, at_risk = steps(of.pfs)
+    whole = jnp.maximum(jnp.einsum("grd,rdl->gl", members, at_risk), 0.5)[at]
+    until = clocks.T  # share of visit l by then, (statistics, visits)
+    since = jnp.where(rank[:, None] == 0, 0.0, jnp.roll(until, 1, axis=0))
+    both = jnp.minimum(until[:, None], until[None]) - jnp.maximum(since[:, None], since[None])
+    cells = jnp.einsum("grd,hrd,rdl->ghl", (members > 0) * 1.0, members, events)[at][:, at]
+    covariance = (jnp.maximum(both, 0.0) * cells / whole[:, None] / whole[None]).sum(-1) + 1e-6 * jnp.eye(len(at))
+    sd = jnp.sqrt(jnp.diagonal(covariance))
+    pairs = known[:, None] * known[None] * (1.0 - jnp.eye(len(at))) * (1.0 - _RIDGE)
+    factor = jnp.linalg.cholesky(covariance / sd[:, None] / sd[None] * pairs + jnp.eye(len(at)))
+    white = jax.scipy.linalg.solve_triangular(factor, distance, lower=True)
+    return 0.5 * (distance**2 - white**2).sum() - jnp.log(jnp.diagonal(factor)).sum()
+
+
+def _reported(gap: Any, mean: Any, n: Any, share: Any, tenth: Any) -> Any:
+    """Probability per unit density that a median is reported so: the fall of the mean over its tenth, (groups,).
+
+    Where the estimate stands at exactly one half, the median is the middle of that plateau: of an even number of
+    patients, nobody of whom was censored before (share). Its ends are events k tenths before and after.
+    """
+    fall = mean[:, :-1] - mean[:, 1:]
+    centre = 0.5 * (mean[:, :-1] + mean[:, 1:])
+    k, n = np.arange(1, _HALF_WIDTH + 1), n[:, None]
+
+    def at(values: Any, where: Any) -> Any:
+        return jnp.take_along_axis(values, jnp.clip(where, 0, TENTHS - 1), axis=1)
+
+    start, end = tenth[:, None] - k, tenth[:, None] + k
+    last = at(fall, end) + 0.5 * (at(fall, end - 1) + at(fall, end + 1))
+    plateau = (n * at(fall, start) * last * jnp.exp(-n * (at(centre, start) - at(centre, end)))).sum(1)
+    events = n[:, 0] * gap + 1e-6
+    same = gap * (1.0 + jnp.expm1(-events) / events)
+    following = 0.5 * at(fall, tenth[:, None] + 1)[:, 0] * events * jnp.exp(-0.5 * events)
+    return (1.0 - share) * gap + share * (plateau + same + following)
+
+
+def _arcsin(p: Any) -> Any:
+    return jnp.arcsin(jnp.sqrt(jnp.clip(p, 1e-4, 1.0 - 1e-4)))
+
+
+def _level_table() -> list[np.ndarray]:
+    """Polynomials in 1 / sqrt(n): the logit of the level at which the log-log lower and upper limit cross one half."""
+    u = np.linspace(0.03, _FEWEST, 60)
+    target = np.log(np.log(2.0))
+    found = []
+    for sign in (1.0, -1.0):
+
+        def excess(p: float, size: float, sign: float = sign) -> float:
+            return np.log(-np.log(p)) + sign * 1.959964 * size * np.sqrt((1 - p) / p) / -np.log(p) - target
+
+        outwards = 0.5 + sign * np.linspace(1e-9, 0.4999, 2000)
+        levels = []
+        for size in u:
+            crossed = int(np.argmax(np.sign([excess(p, size) for p in outwards]) != sign))  # first change of sign
+            levels.append(brentq(excess, *sorted(outwards[crossed - 1 : crossed + 1]), args=(size,)))
+        found.append(levels)
+    return [polynomial.polyfit(u, np.log(p) - np.log1p(-np.array(p)), 6) for p in map(np.array, found)]
+
+
+_LEVELS = _level_table()
+
+
+def _levels(u: Any, kind: Any) -> Any:
+    lower, upper = (sum(float(c) * u**k for k, c in enumerate(p)) for p in _LEVELS)
+    logit = jnp.where(kind == 1, lower, jnp.where(kind == 2, upper, 0.0))
+    return jax.nn.sigmoid(logit)

@@ -1,0 +1,161 @@
+"""What visits, accrual, the data cut and censoring leave of the curves: expected events and numbers at risk.
+
+A patient without an event is censored at the last visit attended before the cut, while deaths count up to the cut
+itself. So between the last visits hardly anybody is at risk but those who die, and the Kaplan-Meier estimate ends
+lower than the documented curve. Its large-sample value is the product integral of expected events over expected
+numbers at risk; Greenwood's sum over the same gives its variance.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jax import numpy as jnp
+
+from vtrial.multistate import Flows, Schedule
+
+TENTHS = 250  # bins of a tenth of a month in which times are reported: 0.0, 0.1, ... 24.9
+
+
+@dataclass(frozen=True)
+class Grid:
+    """When flows between visits show, at the edges of the reported tenths of a month, for one schedule (constants)."""
+
+    schedule: Schedule
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        return np.concatenate([[0.0], 0.05 + 0.1 * np.arange(TENTHS)])
+
+    @cached_property
+    def pfs(self) -> tuple[np.ndarray, ...]:
+        """Documented at visit l, dead before it, dead before it after an unseen progression; censored at 0 or at it."""
+        t, schedule = self.edges, self.schedule
+        at = schedule.by(t)
+        return at, schedule.within(t, 1), schedule.within(t, 2), np.concatenate([np.ones((1, len(t))), at])
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Response at visit j, and visit l from then on."""
+        j, at = np.triu_indices(len(self.schedule.months))
+        return j, at
+
+    @cached_property
+    def dor(self) -> tuple[np.ndarray, ...]:
+        """The same since the response at visit j, by `pairs`."""
+        t, schedule, (j, at) = self.edges, self.schedule, self.pairs
+        since = np.where((j == at)[:, None], 1.0, schedule.since(t)[j, at])
+        later = t[None, None] + np.array(schedule.months)[:, None, None]
+        within = [np.stack([schedule.within(u, k) for u in later[:, 0]])[j, at] for k in (1, 2)]
+        return since, *within, since
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Expected events and patients at risk, per patient. pfs: sums over starts, (depths, doses, visits [+ 1]).
+
+    dor: over starts of progression-free time, by `Grid.pairs`, (depths - 1, doses, pairs). Both: documented,
+    dead, dead after an unseen progression, censored.
+    """
+
+    pfs: tuple[Any, ...]
+    dor: tuple[Any, ...]
+
+
+def observation(schedule: Schedule, follow_up: np.ndarray, new_therapy: float) -> np.ndarray:
+    """P(observation goes on beyond infusion, each visit and the middle between them), (2 * visits + 2, doses)."""
+    v = np.concatenate([schedule.starts, [schedule.starts[-1] + 3.0]])
+    t = np.sort(np.concatenate([v, 0.5 * (v[1:] + v[:-1])]))[:-1]
+    low, high = follow_up
+    goes_on = np.clip((high - t[:, None]) / np.maximum(high - low, 1e-6), 0.0, 1.0)
+    return goes_on * np.exp(-new_therapy * t)[:, None]
+
+
+def expected(flow: Flows, grid: Grid, goes_on: Any, sizes: Any) -> Expected:
+    """Flows -> what is observed of them, by best response as seen. goes_on: `observation`, (2 * visits + 2, doses).
+
+    sizes: patients by best response as seen, (depths, doses). Who would have a CR after the cut is among the VGPR.
+    """
+    missed = grid.schedule.missed
+    lost = flow.documented + flow.dead + flow.dead_after
+    k = lost.shape[-1]
+    left = 1.0 - jnp.concatenate([jnp.zeros_like(lost[..., :1]), jnp.cumsum(lost, -1)], -1)  # after each visit, 0 first
+    dying = jnp.concatenate([flow.dead + flow.dead_after, jnp.zeros_like(lost[..., :1])], -1)
+    start = jnp.maximum(goes_on[0::2], 1e-9).T  # at infusion and at each visit, (doses, visits + 1)
+    begun = np.triu(np.ones((k + 1, k + 1)))
+    at = start[:, None, :] / start[:, :, None] * begun  # (doses, starts, visits + 1)
+    middle = (goes_on[1::2].T[:, None, :] / start[:, :, None])[..., :k] * begun[:, 1:]  # between visit l - 1 and l
+    ends = jnp.maximum(at - jnp.concatenate([at[..., 1:], jnp.zeros_like(at[..., :1])], -1), 0.0)
+    censored = ends * (left - 0.5 * dying)
+    stays = np.maximum(np.eye(k + 1), 1.0 - missed)  # else at the visit before, but not before the start
+    earlier = missed * censored[..., 1:] * (np.arange(1, k + 1)[None, :] > np.arange(k + 1)[:, None])
+    censored = censored * stays + jnp.concatenate([earlier, jnp.zeros_like(earlier[..., :1])], -1)
+    observed = (flow.documented * at[..., 1:], flow.dead * middle, flow.dead_after * middle, censored)
+
+    weights, both, unseen, share = seen_complete(flow, start, sizes)
+    response, visit = grid.pairs
+    pfs, dor = [], []
+    for n, part in enumerate(observed):
+        whole = (weights * part).sum(2)
+        by_response = part[1:, :, 1:, 1:] if n == 3 else part[1:, :, 1:]  # responders start at a visit
+        shallow = weights[1:3, :, 1:] * by_response[:2]
+        deep = jnp.einsum("djk,dkl->djl", both, by_response[2])
+        later = unseen * (n == 3)  # nothing is seen of these but that they end
+        very_good = (1.0 - share)[:, None, None] * shallow[1] + share[:, None, None] * later
+        pfs_vgpr = (1.0 - share)[:, None] * whole[2]
+        if n == 3:
+            pfs_vgpr = pfs_vgpr.at[:, 1:].add(share[:, None] * later.sum(1))
+        pfs.append(jnp.stack([whole[0], whole[1], pfs_vgpr, whole[3]]))
+        dor.append(jnp.stack([shallow[0], very_good, deep])[:, :, response, visit])
+    return Expected(tuple(pfs), tuple(dor))
+
+
+def seen_complete(flow: Flows, start: Any, sizes: Any) -> tuple[Any, Any, Any, Any]:
+    """What the cut makes of complete responses: weights of starts and `both`, given that the CR is seen; by dose.
+
+    Then, of those whose CR comes after their last visit: response at j and last visit l, (doses, visits,
+    visits); and which share they have in the VGPR seen, (doses,). start: P(observation goes on beyond infusion
+    and each visit), (doses, visits + 1).
+    """
+    goes_on = start[:, 1:]
+    both = flow.both[None] * goes_on[:, None, :]
+    seen = jnp.clip(both.sum((1, 2)), 1e-6, 1.0)  # (doses,)
+    both = both / seen[:, None, None]
+    first = flow.both.sum(1)
+    not_yet = first[:, None] - jnp.cumsum(flow.both, 1)  # response at j, no CR by visit l
+    ends = goes_on - jnp.concatenate([goes_on[:, 1:], jnp.zeros_like(goes_on[:, :1])], 1)
+    unseen = jnp.maximum(not_yet * np.triu(np.ones(not_yet.shape)), 0.0)[None] * ends[:, None]
+    unseen = unseen / jnp.maximum(unseen.sum((1, 2)), 1e-9)[:, None, None]
+    share = jnp.clip(sizes[3] * (1.0 - seen) / seen / jnp.maximum(sizes[2], 0.25), 0.0, 0.9)
+    zero = jnp.zeros_like(start[:, :1])
+    weights = jnp.broadcast_to(flow.weights[:, None], (4, *start.shape))
+    weights = jnp.concatenate([weights[:3], jnp.concatenate([zero, both.sum(1)], 1)[None]])
+    return weights[..., None], both, unseen, share
+
+
+def curve(parts: Any, matrices: Any, n: Any) -> tuple[Any, Any, Any]:
+    """Large-sample Kaplan-Meier curve of n patients, Greenwood's sum, and P(nobody censored yet), at `Grid.edges`.
+
+    parts: documented, dead, dead after, censored, of one patient, each (..., flows). n: patients, (...). Besides the
+    patient with the event, a Poisson number of others is at risk: where it becomes small, an event no longer
+    moves the estimate by its hazard, and where nobody is left, nothing does.
+    """
+    events = sum(jnp.dot(part, m) for part, m in zip(parts[:3], matrices[:3], strict=True))
+    censored = jnp.dot(parts[3], matrices[3])
+    new, gone = jnp.diff(events, axis=-1), jnp.diff(censored, axis=-1)
+    at_risk = jnp.asarray(n)[..., None] * jnp.maximum(1.0 - events[..., :-1] - censored[..., :-1] - 0.5 * gone, 1e-4)
+    share = -jnp.expm1(-at_risk) / at_risk  # mean of 1 / (1 + Poisson)
+    hazard = jnp.clip(jnp.asarray(n)[..., None] * new * share, 0.0, 0.9)
+    zero = jnp.zeros_like(hazard[..., :1])
+    survival = jnp.exp(jnp.concatenate([zero, jnp.cumsum(jnp.log1p(-hazard), -1)], -1))
+    variance = jnp.concatenate([zero, jnp.cumsum(hazard / (1.0 - hazard) * share, -1)], -1)
+    return survival, variance, jnp.exp(-jnp.asarray(n)[..., None] * censored)
+
+
+def steps(parts: Any) -> tuple[Any, Any]:
+    """By visit, of one patient of each cell: expected events, and at risk before it, (depths, doses, visits)."""
+    documented, dead, after, censored = parts
+    events = documented + dead + after
+    gone = jnp.cumsum(events, -1) - events + jnp.cumsum(censored, -1)[..., :-1]
+    return events, jnp.maximum(1.0 - gone, 0.0)
