@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vtrial import InputError
-from vtrial.curves import DOSED, STEPS_OF, Step
+from vtrial.curves import DOSED, STEPS_OF, Rate, Step
 from vtrial.evidence import LATENTS, Evidence, correlation_matrix, correlation_names, load
 
 KARMMA = Path(__file__).resolve().parents[2] / "priors" / "karmma"
@@ -51,8 +51,12 @@ def test_karmmas_priors(evidence: Evidence) -> None:
 
 
 def test_every_prior_has_a_reason(evidence: Evidence) -> None:
-    entries = [*evidence.priors.intercept.values(), evidence.priors.slope, *evidence.priors.correlation.values()]
-    assert len(entries) == len(Step) + 1 + 3
+    priors = evidence.priors
+    assert priors.visits is not None
+    assert priors.calendar is not None
+    entries = [*priors.intercept.values(), priors.slope, *priors.correlation.values(), *priors.survival.values()]
+    assert len(entries) == len(Step) + 1 + 3 + len(Rate)
+    entries += [priors.visits, priors.visits.missed, priors.visits.new_therapy, priors.calendar.infusion_delay]
     for entry in entries:
         assert len(entry.reason.split()) >= 3, entry
 
@@ -103,6 +107,18 @@ REFUSED: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "prior of a needed step missing": (
         lambda text: re.sub(r"\[intercept\.crs3\]\n(.+\n)+", "", text),
         ("[intercept.crs3] is missing, and the facts need it",),
+    ),
+    "prior of a needed rate missing": (
+        lambda text: re.sub(r"\[survival\.shape\]\n(.+\n)+", "", text),
+        ("[survival.shape] is missing, and the facts need it",),
+    ),
+    "visits missing": (
+        lambda text: re.sub(r"\[visits(\.\w+)?\]\n(.+\n)+", "", text),
+        ("[visits] is missing, and the facts need it",),
+    ),
+    "calendar missing": (
+        lambda text: re.sub(r"\[calendar\.\w+\]\n(.+\n)+", "", text),
+        ("[calendar] is missing, and the facts need it",),
     ),
     "correlation above 1": (
         _section('correlation."crs~neurotoxicity"', "value = 0.5", "value = 1.5"),

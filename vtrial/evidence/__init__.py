@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from vtrial import places
-from vtrial.curves import STEPS_OF, System, log2_dose
+from vtrial.curves import STEPS_OF, Rate, System, log2_dose
 from vtrial.errors import InputError
 from vtrial.evidence import facts as facts_file
 from vtrial.evidence import priors as priors_file
+from vtrial.evidence.checks import check_models_facts
+from vtrial.evidence.facts import as_id
 from vtrial.evidence.priors import Priors
 
 __all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
@@ -65,9 +67,6 @@ READS: dict[System, tuple[str, ...]] = {
 # The endpoints of one patient that share a latent normal each, in the order of their factorisation.
 LATENTS = ("response", "crs", "neurotoxicity")
 
-# (part, whole): at each dose, no more patients have the first than the second.
-_NESTED = (("cr", "orr"), ("crs3", "crs"), ("neurotoxicity3", "neurotoxicity"))
-
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
@@ -95,7 +94,7 @@ class Evidence:
     def infused(self) -> tuple[int, ...]:
         """Patients infused at each of `doses`."""
         sizes = self._sizes()
-        return tuple(int(sizes[f"infused.{_as_id(dose)}"]) for dose in self.doses)
+        return tuple(int(sizes[f"infused.{as_id(dose)}"]) for dose in self.doses)
 
     @cached_property
     def log2_doses(self) -> np.ndarray:
@@ -111,8 +110,8 @@ class Evidence:
         """The ids of the facts that the model of `system` reads."""
         names: list[str] = []
         for pattern in READS[system]:
-            pattern = pattern.replace("^", _as_id(self.doses[-1]))
-            names += [pattern.replace("*", _as_id(dose)) for dose in self.doses] if "*" in pattern else [pattern]
+            pattern = pattern.replace("^", as_id(self.doses[-1]))
+            names += [pattern.replace("*", as_id(dose)) for dose in self.doses] if "*" in pattern else [pattern]
         return names
 
     def count(self, fact: str) -> tuple[int, int]:
@@ -121,7 +120,7 @@ class Evidence:
 
     def counts(self, endpoint: str) -> tuple[np.ndarray, np.ndarray]:
         """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,)."""
-        pairs = [self.count(f"{endpoint}.{_as_id(dose)}") for dose in self.doses]
+        pairs = [self.count(f"{endpoint}.{as_id(dose)}") for dose in self.doses]
         return np.array([c for c, _ in pairs]), np.array([n for _, n in pairs])
 
     @cached_property
@@ -152,14 +151,9 @@ def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
         if system not in evidence.systems:
             absent = next(f for f in evidence.reads(system) if f not in facts.index)
             raise InputError(f"{where}: fact '{absent}' is missing; the model of {system} cannot do without it")
-    _check_models_facts(evidence)
+    check_models_facts(evidence)
     _check_priors(evidence)
     return evidence
-
-
-def _as_id(dose: float) -> str:
-    """A dose as it stands in a fact's id: 150, 0.5, 450000000."""
-    return f"{dose:.15g}"
 
 
 def _check_doses(evidence: Evidence) -> None:
@@ -169,7 +163,7 @@ def _check_doses(evidence: Evidence) -> None:
         raise InputError(f"{where}: no fact 'infused.<dose>' says how many were infused at each dose")
     for fact in map(str, sizes.index):
         text = fact.removeprefix("infused.")
-        if text.count(".") > 1 or not float(text) > 0 or text != _as_id(float(text)):
+        if text.count(".") > 1 or not float(text) > 0 or text != as_id(float(text)):
             raise InputError(
                 f"{where}: {fact}: '{text}' is not a dose; write a plain number above 0, such as infused.300"
             )
@@ -181,7 +175,7 @@ def _check_sums(evidence: Evidence) -> None:
     """Doses add up to the total, and so does every sum listed in priors.toml."""
     facts, where = evidence.facts, evidence.folder / "facts.csv"
     for total in facts.index[facts.index.str.endswith(".all") & facts["count"].notna()]:
-        parts = tuple(f"{total.removesuffix('.all')}.{_as_id(dose)}" for dose in evidence.doses)
+        parts = tuple(f"{total.removesuffix('.all')}.{as_id(dose)}" for dose in evidence.doses)
         same_kind = all(p in facts.index and facts.at[p, "statistic"] == "count" for p in parts)
         if same_kind and (total == "infused.all" or facts.at[total, "n"] == facts.loc[list(parts), "n"].sum()):
             _check_sum(facts, total, parts, where)
@@ -218,57 +212,16 @@ def _number(facts: pd.DataFrame, fact: str, column: str) -> float:
     return float(cast(float, facts.at[fact, column]))
 
 
-def _check_models_facts(evidence: Evidence) -> None:
-    """What the models read must be counts that do not contradict each other."""
-    where = evidence.folder / "facts.csv"
-    for system in evidence.systems:
-        for fact in evidence.reads(system) if system != "survival" else ():
-            if evidence.facts.at[fact, "statistic"] != "count":
-                statistic = evidence.facts.at[fact, "statistic"]
-                raise InputError(f"{where}: {fact} is a {statistic}; the model of {system} reads a count")
-            _check_denominator(evidence, fact, where)
-    for part, whole in _NESTED:
-        for dose in evidence.doses:
-            fact, above = f"{part}.{_as_id(dose)}", f"{whole}.{_as_id(dose)}"
-            if {fact, above} <= set(evidence.facts.index):
-                (count, n), (most, n_above) = evidence.count(fact), evidence.count(above)
-                if count > most or n != n_above:
-                    raise InputError(f"{where}: {fact} ({count} of {n}) does not fit {above} ({most} of {n_above})")
-    shallow = sum(evidence.counts("orr")[0]) - sum(evidence.counts("cr")[0])
-    if (vgpr := evidence.count("vgpr.all")[0]) > shallow:
-        raise InputError(f"{where}: vgpr.all is {vgpr}, but only {shallow} patients had a response short of CR")
-    for system in ("crs", "neurotoxicity"):
-        if system in evidence.systems:
-            graded = sum(evidence.count(f"{system}.grade{grade}.all")[0] for grade in (3, 4, 5))
-            severe = int(sum(evidence.counts(f"{system}3")[0]))
-            if graded != severe:
-                raise InputError(f"{where}: {system} grades 3, 4 and 5 add up to {graded}, {system}3 to {severe}")
-    if "mrd" in evidence.systems:
-        (evaluable, of_cr), (_, of_evaluable) = (
-            evidence.count("mrd.evaluable.all"),
-            evidence.count("mrd.negative.all"),
-        )
-        if of_evaluable != evaluable or of_cr != sum(evidence.counts("cr")[0]):
-            raise InputError(f"{where}: the denominators of mrd.evaluable.all and mrd.negative.all do not follow on")
-
-
-def _check_denominator(evidence: Evidence, fact: str, where: Path) -> None:
-    """A fact's id and its column `dose` say the same; a count of infused patients is of those infused at its dose."""
-    dose, named = str(evidence.facts.at[fact, "dose"]), fact.split(".", 1)[1]
-    at_one = [(d, n) for d, n in zip(evidence.doses, evidence.infused, strict=True) if _as_id(d) == named]
-    if (dose == "all") is bool(at_one) or (at_one and float(dose) != at_one[0][0]):
-        raise InputError(f"{where}: {fact} stands in a row of dose '{dose}'")
-    infused = at_one[0][1] if at_one else sum(evidence.infused)
-    n = int(_number(evidence.facts, fact, "n"))
-    if evidence.facts.at[fact, "population"] == "infused" and n != infused:
-        raise InputError(f"{where}: {fact} is of {n} infused patients, but {infused} were infused")
-
-
 def _check_priors(evidence: Evidence) -> None:
     where = evidence.folder / "priors.toml"
-    for step in (step for system in evidence.systems for step in STEPS_OF[system]):
-        if step.name.lower() not in evidence.priors.intercept:
-            raise InputError(f"{where}: [intercept.{step.name.lower()}] is missing, and the facts need it")
+    needed = [f"intercept.{step.name.lower()}" for system in evidence.systems for step in STEPS_OF[system]]
+    if "survival" in evidence.systems:
+        needed += [*(f"survival.{rate.name.lower()}" for rate in Rate), "visits", "calendar"]
+    for name in needed:
+        section, _, entry = name.partition(".")
+        found = getattr(evidence.priors, section)
+        if found is None or (entry and entry not in found):
+            raise InputError(f"{where}: [{name}] is missing, and the facts need it")
     named = correlation_names()
     for name in evidence.priors.correlation:
         if name not in named:

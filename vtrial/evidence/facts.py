@@ -51,6 +51,11 @@ NOT_ESTIMABLE = "NE"
 _NUMBERS = ("time", "count", "n", "value", "low", "high", "level")
 
 
+def as_id(dose: float) -> str:
+    """A dose as it stands in a fact's id: 150, 0.5, 450000000."""
+    return f"{dose:.15g}"
+
+
 def read(path: Path) -> pd.DataFrame:
     """The facts of a study, one row each, indexed by fact; an empty cell is NaN, "NE" is +inf.
 
