@@ -113,7 +113,7 @@ def follow(
     truth["died_of_crs"] = False
     if crs5:
         progression = math.inf
-        of_crs = start + u["crs_death"] * 56 / DAYS
+        of_crs = start + u["crs_death"] * max(56 / DAYS - start, 7 / DAYS)
         if of_crs < death:
             death, truth["died_of_crs"] = of_crs, True
 

@@ -77,6 +77,7 @@ class Rate(IntEnum):
 
 DAYS = 30.4375  # in a month
 EARLY, MIDDLE = 56 / DAYS, 6.0  # months at which the hazard of death without progression changes
+WEEK = 7 / DAYS
 
 # Steps published by dose: these have a slope.
 DOSED = (Step.RESPONSE, Step.CR, Step.CRS, Step.CRS3, Step.NEUROTOXICITY, Step.NEUROTOXICITY3)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.scipy.special import erf as jax_erf
 from scipy.special import erf as scipy_erf
 
-from vtrial.curves import EARLY, MIDDLE, Rate
+from vtrial.curves import EARLY, MIDDLE, WEEK, Rate
 
 DEPTHS = ("none", "pr", "vgpr", "cr")
 MONTHS = np.sort(np.append(np.arange(0.0, 26.0), EARLY))  # grid of the latent curves
@@ -53,6 +53,15 @@ class Schedule:
         v = np.array(self.months)
         return _difference((np.asarray(t)[None, None, :] - (v[None, :] - v[:, None])[:, :, None]) / self.window)
 
+    def tilted_by(self, t: np.ndarray) -> np.ndarray:
+        """Mean of how late a visit comes, in windows, where it falls at or before t (else 0): (visits, times)."""
+        return _triangular_mean((np.asarray(t)[None, :] - np.array(self.months)[:, None]) / self.window)
+
+    def tilted_since(self, t: np.ndarray) -> np.ndarray:
+        """The same of the time between visits j and l: (visits j, visits l, times)."""
+        v = np.array(self.months)
+        return _difference_mean((np.asarray(t)[None, None, :] - (v[None, :] - v[:, None])[:, :, None]) / self.window)
+
     @cached_property
     def dates(self) -> np.ndarray:
         """Dates that a visit may have, months, (visits, dates): middles of equal parts of its window."""
@@ -86,11 +95,25 @@ _PARTS = 20
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
+_NODES = np.concatenate([(_NODES - 1) / 2, (_NODES + 1) / 2])
+_WEIGHTS = np.concatenate([_WEIGHTS, _WEIGHTS]) / 2 * (1 - np.abs(_NODES))
+
+
+def _triangular_mean(y: np.ndarray) -> np.ndarray:
+    """Its mean where it is at most y, else 0."""
+    y = np.clip(y, -1.0, 1.0)
+    return y**2 / 2 - np.abs(y) ** 3 / 3 - 1 / 6
+
+
 def _difference(y: np.ndarray) -> np.ndarray:
     """Distribution function of the difference of two such."""
-    nodes = np.concatenate([(_NODES - 1) / 2, (_NODES + 1) / 2])
-    weights = np.concatenate([_WEIGHTS, _WEIGHTS]) / 2 * (1 - np.abs(nodes))
-    return np.sum(weights * _triangular(np.asarray(y)[..., None] + nodes), axis=-1)
+    return np.sum(_WEIGHTS * _triangular(np.asarray(y)[..., None] + _NODES), axis=-1)
+
+
+def _difference_mean(y: np.ndarray) -> np.ndarray:
+    """Its mean where it is at most y, else 0."""
+    at = np.asarray(y)[..., None] + _NODES
+    return np.sum(_WEIGHTS * (_triangular_mean(at) - _NODES * _triangular(at)), axis=-1)
 
 
 def _lognormal(t: np.ndarray, median: Any, sigma: Any, xp: Any) -> Any:
@@ -162,6 +185,7 @@ class Flows:
 
     documented: documented progression at visit l. dead: death without progression between visits l - 1 and l, even
     over the interval. dead_after: death after a progression that no visit had documented, likewise, rising over it.
+    later: how much likelier a visit is to document progression when it comes a window later (it had more time).
     Each (depths, doses, starts, visits): starts are infusion and the visits. weights: distribution of the start, by
     depth, (depths, starts). both: P(response at visit j, CR at visit k), (visits, visits).
     """
@@ -169,6 +193,7 @@ class Flows:
     documented: Any
     dead: Any
     dead_after: Any
+    later: Any
     weights: Any
     both: Any
 
@@ -176,15 +201,25 @@ class Flows:
 def flows(rates: Any, x: np.ndarray, schedule: Schedule, xp: Any, crs: float = 0.0) -> Flows:
     """Flows between visits, by best response and dose. rates: (rates,); x: log2 doses, (doses,).
 
-    crs: share of patients whom CRS kills, evenly within 56 days of the start.
+    crs: share of patients whom CRS kills, evenly from the start until day 56, or in a week where less is left.
     """
     t = schedule.starts
     left, spared, weights, both = _by_start(rates, x, schedule, t, xp)
     due = (1.0 - crs) * (left[..., :-1] - left[..., 1:]) * (0.5 * (spared[:, :-1] + spared[:, 1:]))
     dead = (1.0 - crs) * (0.5 * (left[..., :-1] + left[..., 1:])) * (spared[:, :-1] - spared[:, 1:])
-    dead = dead + crs * np.diff(np.clip((t[None, :] - t[:, None]) / EARLY, 0.0, 1.0), axis=1)
+    dead = dead + crs * np.diff(np.clip((t - t[:, None]) / np.maximum(EARLY - t[:, None], WEEK), 0.0, 1.0), axis=1)
     before = 1.0 - xp.exp(-0.5 * xp.exp(rates[Rate.DEATH_AFTER]) * (t[1:] - t[:-1]))
-    return Flows(xp.dot(due * (1.0 - before), schedule.delay), dead, due * before, weights, both)
+    seen = (1.0 - before) * due
+    later = xp.minimum((1.0 - crs) * schedule.window * _density(rates, x, schedule, left[..., 1:], xp), due)
+    later = (1.0 - schedule.missed) * (1.0 - before) * spared[:, 1:] * later
+    return Flows(xp.dot(seen, schedule.delay), dead, due * before, later, weights, both)
+
+
+def _density(rates: Any, x: np.ndarray, schedule: Schedule, left: Any, xp: Any) -> Any:
+    """Density of latent progression at each visit, by start, (depths, doses, starts, visits)."""
+    since = np.array(schedule.months)[None, :] - schedule.starts[:, None]
+    hazard = _scale(rates, x, xp)[:, :, None, None] * _power(rates, since, xp)[None, None]
+    return left * hazard * xp.exp(rates[Rate.SHAPE]) / np.where(since > 0, since, 1.0)
 
 
 def documented(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp: Any) -> Any:
@@ -193,6 +228,7 @@ def documented(rates: Any, x: np.ndarray, schedule: Schedule, t: np.ndarray, xp:
     lost = 0.0
     for part, by in (
         (flow.documented, schedule.by(t)),
+        (flow.later, schedule.tilted_by(t)),
         (flow.dead, schedule.within(t, 1)),
         (flow.dead_after, schedule.within(t, 2)),
     ):

@@ -65,7 +65,7 @@ def summaries(protocol, told: TimeSummaries, world: World, *, seed: int, number:
         )
 
     died, after = present & seen.os_event, path.progression < path.death
-    early = died & ~after & (seen.os_time <= 56)
+    early = died & ~after & ((seen.os_time <= 56) | path.died_of_crs)  # CRS of grade 5 counts as early, as published
     middle = died & ~after & ~early & (path.death <= MIDDLE)
     s12 = round(float(curves["os", "all"].survival[1]), 2)
     retreated = present & seen.retreated_seen

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
 from vtrial.cohort import Process, streams
-from vtrial.curves import DAYS, EARLY, MIDDLE, Rate, probability
+from vtrial.curves import DAYS, EARLY, MIDDLE, WEEK, Rate, probability
 
 NEVER = 1 << 20  # days: later than any cut, and exact in float32
 
@@ -142,7 +142,7 @@ def course(
     documented response (PR, VGPR) or the documented CR run: progression, Weibull with median m and shape k,
     S(t) = 2 ** -(exp(DOSE x) (t / m) ** k); death without it, with a hazard that is constant in three periods since
     infusion; new therapy. What comes first counts. Death after progression has a constant hazard. CRS of grade 5
-    kills uniformly within 56 days, before any progression.
+    kills before any progression, uniformly until day 56 (within a week of a documented response after day 49).
     """
     rate = {r: survival[r] for r in Rate}
     timed = _lognormal(u, rate)
@@ -154,7 +154,7 @@ def course(
     death = _death(start, -jnp.log(u[Process.DEATH]), rate)
     died_of_crs = jnp.zeros(response.shape, bool)
     if crs5 is not None:
-        of_crs = start + u[Process.CRS_DEATH] * EARLY
+        of_crs = start + u[Process.CRS_DEATH] * jnp.maximum(EARLY - start, WEEK)
         died_of_crs = crs5 & (of_crs < death)
         death = jnp.where(died_of_crs, of_crs, death)
         progression = jnp.where(crs5, jnp.inf, progression)

@@ -33,11 +33,10 @@ def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
     tenth, open_, known = [], [], []
     for time, group in MEDIANS:
         median, low, high = told.medians[time, group]
-        ended = _end(told, time, group)
         closed = True
         for t in (low, median, high):
             estimable = bool(np.isfinite(t))
-            tenth.append(min(round(10 * (t if estimable else ended)), TENTHS - 1))
+            tenth.append(min(round(10 * t), TENTHS - 1) if estimable else TENTHS - 1)
             known.append(float(estimable))
             open_.append(float(not estimable and closed))  # the first that was not estimable implies the others
             closed = estimable
@@ -65,17 +64,6 @@ def mask(group: str, doses: int) -> np.ndarray:
     return cells
 
 
-def _end(told: TimeSummaries, time: str, group: str) -> float:
-    """When follow-up of a group has run out: the last visit that about five of its patients can have had, months."""
-    sizes = told.sizes * mask(group, told.sizes.shape[1])
-    visits = np.array(told.schedule.months)
-    low, high = told.follow_up
-    had = np.clip((high[:, None] - visits) / np.maximum(high - low, 1e-6)[:, None], 0.0, 1.0)
-    reached = visits[(sizes.sum(0)[:, None] * had).sum(0) >= 5.0]
-    last = float(reached[-1]) if len(reached) else float(visits[0])
-    return last + 0.5 - (1.0 if time == "dor" else 0.0)
-
-
 def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     """Log probability of the medians and limits in `arrays`."""
     sizes, tenth, known, open_ = (data[name] for name in ("sizes", "tenth", "known", "open"))
@@ -98,9 +86,12 @@ def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     left = 1.0 - fell / since_last(survival, 1.0)
     wanted = level / since_last(level, 1.0)
     size = (1.0 - left) / (left * jnp.maximum(summed - since_last(summed, 0.0), 1e-8))
-    size = jnp.clip(size, 1.0, n[at])
-    surprise = wanted * jnp.log(wanted / left) + (1.0 - wanted) * jnp.log((1.0 - wanted) / (1.0 - left))
-    binomial = -size * surprise + 0.5 * jnp.log(size / (wanted * (1.0 - wanted)) / since_last(level, 1.0) ** 2)
+    size = jnp.clip(size, 1.0, n[at]) / _stratified(of, members, data["clocks"], rank)
+    # density of an order statistic: the events before it and those left after it, less what is rounded by levels
+    events = jnp.maximum(size * (1.0 - wanted) - np.where(rank == 0, 0.5, 1.0), 0.1)
+    others = jnp.maximum(size * wanted - 0.5, 0.1)
+    binomial = events * jnp.log(1.0 - left) + others * jnp.log(left) - _betaln(events + 1.0, others + 1.0)
+    binomial = binomial - jnp.log(since_last(survival, 1.0))
     share = data["even"] * uncensored[np.arange(len(MEDIANS)), tenth[1::3]]
     gap = gap.at[1::3].set(_reported(gap[1::3], mean, n, share, tenth[1::3]))
     crossed = (known * (binomial + jnp.log(gap + 1e-7))).sum()
@@ -120,6 +111,25 @@ def _curves(of: Expected, grid: Grid, members: Any, n: Any) -> list[Any]:
         pooled = [jnp.einsum("grd,rdf->gf", who, part) / n[mine][:, None] for part in parts]
         found.append(curve(pooled, matrices, n[mine]))
     return [jnp.concatenate(both) for both in zip(*found, strict=True)]
+
+
+def _stratified(of: Expected, members: Any, clocks: Any, rank: np.ndarray) -> Any:
+    """Variance of those left from one crossing to the next, over the binomial one, (statistics,).
+
+    At most 1: how many patients each cell has is known, and cells differ.
+    """
+    at = np.repeat(np.arange(len(MEDIANS)), 3)
+    events, at_risk = steps(of.pfs)
+    hazard = jnp.clip(events / jnp.maximum(at_risk, 1e-3), 0.0, 0.95)
+    left = jnp.exp(jnp.einsum("rdl,ls->srd", jnp.log1p(-hazard), clocks))
+    before = jnp.where(rank[:, None, None] == 0, 1.0, jnp.roll(left, 1, axis=0))
+    part = members[at] * before
+    part = part / jnp.maximum(part.sum((1, 2), keepdims=True), 1e-6)
+    stays = jnp.clip(left / jnp.maximum(before, 1e-9), 0.0, 1.0)
+    whole = (part * stays).sum((1, 2))
+    within = (part * stays * (1.0 - stays)).sum((1, 2))
+    ratio = jnp.clip(within / jnp.maximum(whole * (1.0 - whole), 1e-9), 0.5, 1.0)
+    return jnp.where(rank == 0, ratio, 1.0)
 
 
 def _shared(of: Expected, members: Any, distance: Any, known: Any, clocks: Any, rank: np.ndarray) -> Any:
@@ -162,6 +172,10 @@ def _reported(gap: Any, mean: Any, n: Any, share: Any, tenth: Any) -> Any:
     same = gap * (1.0 + jnp.expm1(-events) / events)
     following = 0.5 * at(fall, tenth[:, None] + 1)[:, 0] * events * jnp.exp(-0.5 * events)
     return (1.0 - share) * gap + share * (plateau + same + following)
+
+
+def _betaln(a: Any, b: Any) -> Any:
+    return jax.scipy.special.gammaln(a) + jax.scipy.special.gammaln(b) - jax.scipy.special.gammaln(a + b)
 
 
 def _arcsin(p: Any) -> Any:

@@ -15,6 +15,7 @@ from jax import numpy as jnp
 
 from vtrial.multistate import Flows, Schedule
 
+CENSORED = 4  # place among the flows of `Expected`
 TENTHS = 250  # bins of a tenth of a month in which times are reported: 0.0, 0.1, ... 24.9
 
 
@@ -30,10 +31,10 @@ class Grid:
 
     @cached_property
     def pfs(self) -> tuple[np.ndarray, ...]:
-        """Documented at visit l, dead before it, dead before it after an unseen progression; censored at 0 or at it."""
+        """When flows before and at visit l show (and, of the last, censored at 0), as `Expected` has them."""
         t, schedule = self.edges, self.schedule
-        at = schedule.by(t)
-        return at, schedule.within(t, 1), schedule.within(t, 2), np.concatenate([np.ones((1, len(t))), at])
+        at, even, rising = schedule.by(t), schedule.within(t, 1), schedule.within(t, 2)
+        return at, schedule.tilted_by(t), even, rising, np.concatenate([np.ones((1, len(t))), at])
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -45,18 +46,19 @@ class Grid:
     def dor(self) -> tuple[np.ndarray, ...]:
         """The same since the response at visit j, by `pairs`."""
         t, schedule, (j, at) = self.edges, self.schedule, self.pairs
-        since = np.where((j == at)[:, None], 1.0, schedule.since(t)[j, at])
+        same = (j == at)[:, None]
+        since, tilted = np.where(same, 1.0, schedule.since(t)[j, at]), schedule.tilted_since(t)[j, at]
         later = t[None, None] + np.array(schedule.months)[:, None, None]
         within = [np.stack([schedule.within(u, k) for u in later[:, 0]])[j, at] for k in (1, 2)]
-        return since, *within, since
+        return since, np.where(same, 0.0, tilted), *within, since
 
 
 @dataclass(frozen=True)
 class Expected:
     """Expected events and patients at risk, per patient. pfs: sums over starts, (depths, doses, visits [+ 1]).
 
-    dor: over starts of progression-free time, by `Grid.pairs`, (depths - 1, doses, pairs). Both: documented,
-    dead, dead after an unseen progression, censored.
+    dor: over starts of progression-free time, by `Grid.pairs`, (depths - 1, doses, pairs). Both: documented, later,
+    dead and dead_after of `multistate.Flows`, and censored.
     """
 
     pfs: tuple[Any, ...]
@@ -91,20 +93,22 @@ def expected(flow: Flows, grid: Grid, goes_on: Any, sizes: Any) -> Expected:
     stays = np.maximum(np.eye(k + 1), 1.0 - missed)  # else at the visit before, but not before the start
     earlier = missed * censored[..., 1:] * (np.arange(1, k + 1)[None, :] > np.arange(k + 1)[:, None])
     censored = censored * stays + jnp.concatenate([earlier, jnp.zeros_like(earlier[..., :1])], -1)
-    observed = (flow.documented * at[..., 1:], flow.dead * middle, flow.dead_after * middle, censored)
+    at_visit = at[..., 1:]
+    seen = (flow.documented * at_visit, flow.later * at_visit)
+    observed = (*seen, flow.dead * middle, flow.dead_after * middle, censored)
 
     weights, both, unseen, share = seen_complete(flow, start, sizes)
     response, visit = grid.pairs
     pfs, dor = [], []
     for n, part in enumerate(observed):
         whole = (weights * part).sum(2)
-        by_response = part[1:, :, 1:, 1:] if n == 3 else part[1:, :, 1:]  # responders start at a visit
+        by_response = part[1:, :, 1:, 1:] if n == CENSORED else part[1:, :, 1:]  # responders start at a visit
         shallow = weights[1:3, :, 1:] * by_response[:2]
         deep = jnp.einsum("djk,dkl->djl", both, by_response[2])
-        later = unseen * (n == 3)  # nothing is seen of these but that they end
+        later = unseen * (n == CENSORED)  # nothing is seen of these but that they end
         very_good = (1.0 - share)[:, None, None] * shallow[1] + share[:, None, None] * later
         pfs_vgpr = (1.0 - share)[:, None] * whole[2]
-        if n == 3:
+        if n == CENSORED:
             pfs_vgpr = pfs_vgpr.at[:, 1:].add(share[:, None] * later.sum(1))
         pfs.append(jnp.stack([whole[0], whole[1], pfs_vgpr, whole[3]]))
         dor.append(jnp.stack([shallow[0], very_good, deep])[:, :, response, visit])
@@ -137,12 +141,12 @@ def seen_complete(flow: Flows, start: Any, sizes: Any) -> tuple[Any, Any, Any, A
 def curve(parts: Any, matrices: Any, n: Any) -> tuple[Any, Any, Any]:
     """Large-sample Kaplan-Meier curve of n patients, Greenwood's sum, and P(nobody censored yet), at `Grid.edges`.
 
-    parts: documented, dead, dead after, censored, of one patient, each (..., flows). n: patients, (...). Besides the
+    parts: as in `Expected`, of one patient, each (..., flows). n: patients, (...). Besides the
     patient with the event, a Poisson number of others is at risk: where it becomes small, an event no longer
     moves the estimate by its hazard, and where nobody is left, nothing does.
     """
-    events = sum(jnp.dot(part, m) for part, m in zip(parts[:3], matrices[:3], strict=True))
-    censored = jnp.dot(parts[3], matrices[3])
+    events = sum(jnp.dot(part, m) for part, m in zip(parts[:CENSORED], matrices[:CENSORED], strict=True))
+    censored = jnp.dot(parts[CENSORED], matrices[CENSORED])
     new, gone = jnp.diff(events, axis=-1), jnp.diff(censored, axis=-1)
     at_risk = jnp.asarray(n)[..., None] * jnp.maximum(1.0 - events[..., :-1] - censored[..., :-1] - 0.5 * gone, 1e-4)
     share = -jnp.expm1(-at_risk) / at_risk  # mean of 1 / (1 + Poisson)
@@ -155,7 +159,7 @@ def curve(parts: Any, matrices: Any, n: Any) -> tuple[Any, Any, Any]:
 
 def steps(parts: Any) -> tuple[Any, Any]:
     """By visit, of one patient of each cell: expected events, and at risk before it, (depths, doses, visits)."""
-    documented, dead, after, censored = parts
+    documented, _, dead, after, censored = parts
     events = documented + dead + after
     gone = jnp.cumsum(events, -1) - events + jnp.cumsum(censored, -1)[..., :-1]
     return events, jnp.maximum(1.0 - gone, 0.0)

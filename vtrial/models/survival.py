@@ -3,8 +3,8 @@
 A published Kaplan-Meier median with its limits is data about an estimate: of patients who were seen at visits, entered
 one after another, and were followed until a data cut. The likelihood goes through all three: `observed` has the
 curve that such a trial estimates, `medians` the probability of what it reports. Counts of deaths by cause and time are
-multinomial in the model's state occupancy at each patient's potential follow-up; a median (range) is the probability of the
-reported order statistics. Simulation-based calibration (`make calibrate`) shows how good the approximation is.
+multinomial in the model's state occupancy at each patient's potential follow-up; a median (range) is the probability
+of the reported order statistics. Simulation-based calibration (`make calibrate`) shows how good the approximation is.
 """
 
 from collections.abc import Mapping
