@@ -20,9 +20,10 @@ from scipy.optimize import brentq
 
 from vtrial.evidence.times import MEDIANS, TimeSummaries
 from vtrial.models.observed import TENTHS, Expected, Grid, curve, observation, steps
-from vtrial.multistate import DEPTHS
+from vtrial.multistate import DEPTHS, Schedule
 
 IS_DOR = np.repeat([time == "dor" for time, _ in MEDIANS], 3)  # by low, median, high
+KINDS = np.tile([1, 0, 2], len(MEDIANS))  # of level: of the lower limit, of the median, of the upper limit
 _HALF_WIDTH = 20  # tenths of a month on either side, over which a plateau at one half may reach
 _RIDGE = 0.02  # taken off correlations, which are rounded
 _FEWEST = 0.3  # 1 / sqrt of the fewest patients (11) for whom the levels of limits are worked out
@@ -46,9 +47,11 @@ def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
         "known": np.array(known),
         "open": np.array(open_),
         "groups": groups,
+        "ends": np.stack([_ends(told.schedule, time) for time, _ in MEDIANS]),
         "even": np.array([1.0 - round(float((told.sizes * g).sum())) % 2 for g in groups]),
         "clocks": told.schedule.by(0.1 * np.array(tenth) + IS_DOR),
         "goes_on": observation(told.schedule, told.follow_up, told.new_therapy),
+        "follows": observation(told.schedule, told.follow_up, 0.0)[0::2],
     }
 
 
@@ -64,9 +67,15 @@ def mask(group: str, doses: int) -> np.ndarray:
     return cells
 
 
+def _ends(schedule: Schedule, time: str) -> np.ndarray:
+    """Tenth of a month after each visit's window, on the clock of a time, (visits,)."""
+    months = np.array(schedule.months) + schedule.window - (schedule.months[0] if time == "dor" else 0.0)
+    return np.clip(np.round(10.0 * months).astype(int), 1, TENTHS - 1)
+
+
 def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     """Log probability of the medians and limits in `arrays`."""
-    sizes, tenth, known, open_ = (data[name] for name in ("sizes", "tenth", "known", "open"))
+    sizes, tenth, known = (data[name] for name in ("sizes", "tenth", "known"))
     members = data["groups"] * sizes  # (groups, depths, doses)
     n = jnp.maximum(members.sum((1, 2)), 0.5)
     mean, greenwood, uncensored = _curves(of, grid, members, n)
@@ -75,7 +84,7 @@ def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     survival, gap = 0.5 * (before + after), before - after
     summed = 0.5 * (greenwood[at, tenth] + greenwood[at, tenth + 1])
     effective = (1.0 - survival) / (survival * jnp.maximum(summed, 1e-8))
-    level = _levels(1.0 / jnp.sqrt(jnp.clip(effective, 1.0 / _FEWEST**2, 1000.0)), np.tile([1, 0, 2], len(MEDIANS)))
+    level = _levels(1.0 / jnp.sqrt(jnp.clip(effective, 1.0 / _FEWEST**2, 1000.0)), KINDS)
 
     # from one crossing to the next: what is left of those at risk is binomial
     def since_last(values: Any, first: float) -> Any:
@@ -86,6 +95,7 @@ def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     left = 1.0 - fell / since_last(survival, 1.0)
     wanted = level / since_last(level, 1.0)
     size = (1.0 - left) / (left * jnp.maximum(summed - since_last(summed, 0.0), 1e-8))
+    size = size * since_last(level, 1.0) / since_last(survival, 1.0)  # at risk: those whom the last crossing left
     size = jnp.clip(size, 1.0, n[at]) / _stratified(of, members, data["clocks"], rank)
     # density of an order statistic: the events before it and those left after it, less what is rounded by levels
     events = jnp.maximum(size * (1.0 - wanted) - np.where(rank == 0, 0.5, 1.0), 0.1)
@@ -95,10 +105,34 @@ def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     share = data["even"] * uncensored[np.arange(len(MEDIANS)), tenth[1::3]]
     gap = gap.at[1::3].set(_reported(gap[1::3], mean, n, share, tenth[1::3]))
     crossed = (known * (binomial + jnp.log(gap + 1e-7))).sum()
-    # not estimable: the estimate stands above its level when follow-up ends
     distance = 2.0 * jnp.sqrt(size) * (_arcsin(left) - _arcsin(wanted))
-    above = (open_ * jax.scipy.special.log_ndtr(distance)).sum()
+    above = _not_estimable(mean, greenwood, n, (survival, summed, level), data)
     return crossed + above + _shared(of, members, distance * known, known, data["clocks"], rank)
+
+
+def _not_estimable(mean: Any, greenwood: Any, n: Any, crossed: tuple[Any, ...], data: Mapping[str, Any]) -> Any:
+    """Log probability that the first of a group's limits that is open was never reached.
+
+    The estimate stood above its level at the end of every visit: as probable as at the visit where that is least so.
+    crossed: survival, Greenwood's sum and level by statistic, of which the one before the open one counts.
+    """
+    groups = np.arange(len(MEDIANS))
+    open_ = data["open"].reshape(-1, 3)
+    row = 3 * groups + jnp.argmax(open_, axis=1)
+    first = row % 3 == 0
+    starts = zip(crossed, (1.0, 0.0, 1.0), strict=True)
+    survival, summed, level = (jnp.where(first, start, values[row - 1])[:, None] for values, start in starts)
+    since = jnp.where(first, 0, data["tenth"][row - 1])[:, None]
+    ends = data["ends"]  # (groups, visits)
+    then, total = (jnp.take_along_axis(values, ends, axis=1) for values in (mean, greenwood))
+    effective = (1.0 - then) / (then * jnp.maximum(total, 1e-8))
+    kind = jnp.array(KINDS)[row][:, None]
+    wanted = _levels(1.0 / jnp.sqrt(jnp.clip(effective, 1.0 / _FEWEST**2, 1000.0)), kind) / level
+    left = jnp.clip(then / survival, 1e-4, 0.999)
+    size = jnp.clip((1.0 - left) / (left * jnp.maximum(total - summed, 1e-8)), 1.0, n[:, None])
+    distance = 2.0 * jnp.sqrt(size) * (_arcsin(left) - _arcsin(jnp.minimum(wanted, 0.999)))
+    least = jnp.where(ends > since + 1, distance, 10.0).min(1)
+    return (open_.max(1) * jax.scipy.special.log_ndtr(least)).sum()
 
 
 def _curves(of: Expected, grid: Grid, members: Any, n: Any) -> list[Any]:

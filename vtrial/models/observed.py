@@ -66,7 +66,10 @@ class Expected:
 
 
 def observation(schedule: Schedule, follow_up: np.ndarray, new_therapy: float) -> np.ndarray:
-    """P(observation goes on beyond infusion, each visit and the middle between them), (2 * visits + 2, doses)."""
+    """P(observation goes on beyond infusion, each visit and the middle between them), (2 * visits + 2, doses).
+
+    new_therapy: hazard a month of a therapy that ends it.
+    """
     v = np.concatenate([schedule.starts, [schedule.starts[-1] + 3.0]])
     t = np.sort(np.concatenate([v, 0.5 * (v[1:] + v[:-1])]))[:-1]
     low, high = follow_up
@@ -74,9 +77,10 @@ def observation(schedule: Schedule, follow_up: np.ndarray, new_therapy: float) -
     return goes_on * np.exp(-new_therapy * t)[:, None]
 
 
-def expected(flow: Flows, grid: Grid, goes_on: Any, sizes: Any) -> Expected:
+def expected(flow: Flows, grid: Grid, goes_on: Any, follows: Any, sizes: Any) -> Expected:
     """Flows -> what is observed of them, by best response as seen. goes_on: `observation`, (2 * visits + 2, doses).
 
+    follows: the same at infusion and the visits, whatever therapy begins, (visits + 1, doses): responses are seen.
     sizes: patients by best response as seen, (depths, doses). Who would have a CR after the cut is among the VGPR.
     """
     missed = grid.schedule.missed
@@ -97,7 +101,7 @@ def expected(flow: Flows, grid: Grid, goes_on: Any, sizes: Any) -> Expected:
     seen = (flow.documented * at_visit, flow.later * at_visit)
     observed = (*seen, flow.dead * middle, flow.dead_after * middle, censored)
 
-    weights, both, unseen, share = seen_complete(flow, start, sizes)
+    weights, both, unseen, share = seen_complete(flow, follows, sizes)
     response, visit = grid.pairs
     pfs, dor = [], []
     for n, part in enumerate(observed):
@@ -115,14 +119,14 @@ def expected(flow: Flows, grid: Grid, goes_on: Any, sizes: Any) -> Expected:
     return Expected(tuple(pfs), tuple(dor))
 
 
-def seen_complete(flow: Flows, start: Any, sizes: Any) -> tuple[Any, Any, Any, Any]:
+def seen_complete(flow: Flows, follows: Any, sizes: Any) -> tuple[Any, Any, Any, Any]:
     """What the cut makes of complete responses: weights of starts and `both`, given that the CR is seen; by dose.
 
     Then, of those whose CR comes after their last visit: response at j and last visit l, (doses, visits,
-    visits); and which share they have in the VGPR seen, (doses,). start: P(observation goes on beyond infusion
-    and each visit), (doses, visits + 1).
+    visits); and which share they have in the VGPR seen, (doses,). follows: P(follow-up goes on beyond infusion and
+    each visit), (visits + 1, doses).
     """
-    goes_on = start[:, 1:]
+    goes_on = follows[1:].T
     both = flow.both[None] * goes_on[:, None, :]
     seen = jnp.clip(both.sum((1, 2)), 1e-6, 1.0)  # (doses,)
     both = both / seen[:, None, None]
@@ -132,8 +136,8 @@ def seen_complete(flow: Flows, start: Any, sizes: Any) -> tuple[Any, Any, Any, A
     unseen = jnp.maximum(not_yet * np.triu(np.ones(not_yet.shape)), 0.0)[None] * ends[:, None]
     unseen = unseen / jnp.maximum(unseen.sum((1, 2)), 1e-9)[:, None, None]
     share = jnp.clip(sizes[3] * (1.0 - seen) / seen / jnp.maximum(sizes[2], 0.25), 0.0, 0.9)
-    zero = jnp.zeros_like(start[:, :1])
-    weights = jnp.broadcast_to(flow.weights[:, None], (4, *start.shape))
+    zero = jnp.zeros_like(goes_on[:, :1])
+    weights = jnp.broadcast_to(flow.weights[:, None], (4, *follows.T.shape))
     weights = jnp.concatenate([weights[:3], jnp.concatenate([zero, both.sum(1)], 1)[None]])
     return weights[..., None], both, unseen, share
 

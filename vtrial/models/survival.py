@@ -20,8 +20,8 @@ from vtrial.curves import EARLY, Rate
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import TimeSummaries
 from vtrial.models import medians
-from vtrial.models.observed import Expected, Grid, expected, seen_complete
-from vtrial.multistate import MONTHS, Schedule, flows, latent, response_by
+from vtrial.models.observed import Grid, expected, seen_complete
+from vtrial.multistate import MONTHS, Flows, Schedule, flows, latent, response_by
 
 HALF = 0.05  # a reported month is rounded to a tenth
 
@@ -58,13 +58,13 @@ def log_likelihood(rates: Any, x: Any, data: Mapping[str, Any], schedule: Schedu
 def terms(rates: Any, x: Any, data: Mapping[str, Any], grid: Grid) -> dict[str, Any]:
     """The parts of the log likelihood, by name."""
     flow = flows(rates, x, grid.schedule, jnp, data["crs"])
-    of = expected(flow, grid, data["goes_on"], data["sizes"])
-    share = seen_complete(flow, jnp.maximum(data["goes_on"][0::2], 1e-9).T, data["sizes"])[-1]
+    of = expected(flow, grid, data["goes_on"], data["follows"], data["sizes"])
+    share = seen_complete(flow, data["follows"], data["sizes"])[-1]
     return {
         "medians": medians.log_likelihood(of, grid, data),
         "deaths": _deaths(rates, x, data, grid, share),
         "ranges": _ranges(rates, data, grid.schedule),
-        "retreatment": _retreatment(rates, of, data),
+        "retreatment": _retreatment(rates, flow, data),
     }
 
 
@@ -135,14 +135,14 @@ def _ranges(rates: Any, data: Mapping[str, Any], schedule: Schedule) -> Any:
     """Median (range) of the documented times to first response and to CR: probability of the order statistics."""
     first, complete = response_by(rates, schedule, jnp)
     sizes = data["sizes"]
-    goes_on = data["goes_on"][2::2]  # beyond each visit, (visits, doses)
+    follows = data["follows"][1:]  # beyond each visit, (visits, doses)
     ll = 0.0
     for by, dated, who in (
         (first, data["response_by"], sizes[1:].sum(0)),
         (first * complete, data["complete_by"], sizes[3]),
     ):
         n = jnp.maximum(who.sum(), 1.0)
-        seen = (goes_on * who).sum(1) / n
+        seen = (follows * who).sum(1) / n
         documented = _dated(by, schedule) * seen[:, None]
         reported = jnp.einsum("jq,jqs->s", documented, dated) / (documented * schedule.weights).sum()
         m0, m1, s0, s1, l0, l1 = (jnp.clip(reported[k], 1e-7, 1 - 1e-7) for k in range(6))
@@ -162,10 +162,11 @@ def _dated(by: Any, schedule: Schedule) -> Any:
     return (1 - missed) * (by - until[:, None])
 
 
-def _retreatment(rates: Any, of: Expected, data: Mapping[str, Any]) -> Any:
+def _retreatment(rates: Any, flow: Flows, data: Mapping[str, Any]) -> Any:
     """Retreated of those whose progression the trial saw, responses of those, shortest and longest response."""
     sizes = data["sizes"]
-    p = (sizes * of.pfs[0].sum(-1)).sum() / sizes.sum() * jax.nn.sigmoid(rates[Rate.RETREATED])
+    seen = (flow.weights[:, None, :, None] * flow.documented).sum(2) * data["follows"][1:].T  # (depths, doses, visits)
+    p = (sizes * seen.sum(-1)).sum() / sizes.sum() * jax.nn.sigmoid(rates[Rate.RETREATED])
     retreated, responded = data["retreated"][0], data["retreated"][1]
     ll = _binomial(retreated, sizes.sum(), p)
     ll += _binomial(responded, retreated, jax.nn.sigmoid(rates[Rate.RETREATMENT_RESPONSE]))
