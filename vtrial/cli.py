@@ -1,5 +1,6 @@
 """vtrial ...: parse, call, print. No science."""
 
+import math
 import signal
 import sys
 import threading
@@ -22,11 +23,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
-    "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about half a minute) and kept.",
+    "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about a minute and a half) and kept.",
 )
 # In a pipe or a file, tables are as wide as they need to be.
 out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+_NOT_ESTIMABLE = "NE"  # as curve_characteristics has it, which is too heavy for --help
 
 Study = Annotated[str, typer.Argument(help="A study's name, or a folder with facts.csv and priors.toml.")]
 
@@ -69,7 +71,7 @@ def fit(
     from vtrial.report.fitted import fitted_rates
 
     read = load(study)
-    with _waiting(f"fitting {read.study} (about half a minute, once)"):
+    with _waiting(f"fitting {read.study} (about a minute and a half, once)"):
         posterior = posterior_of(read, discount=discount)
     table = Table(
         "rate", "dose", "published", "", "fitted", "80%", "95%", title=_plain(read.priors.title), title_justify="left"
@@ -216,7 +218,7 @@ def _plain(text: str) -> str:
 
 
 def _limit(value: float) -> str:
-    return "NE" if value == float("inf") else f"{value:g}"
+    return _NOT_ESTIMABLE if math.isinf(value) else f"{value:g}"
 
 
 def _table(frame: Any) -> Table:
@@ -230,6 +232,8 @@ def _table(frame: Any) -> Table:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
+        if math.isinf(value):
+            return _NOT_ESTIMABLE
         return "" if value != value else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
     return "" if value is None else _plain(str(value))
 

@@ -109,9 +109,9 @@ class Result:
 
         Raises `InputError` for a trial or cell that is not there, or where times are not simulated.
         """
-        from vtrial.report import survival
+        from vtrial.report import swimmer
 
-        return survival.swimmer(self, _trial(trial), cell=self._there(cell))
+        return swimmer.swimmer(self, _trial(trial), cell=self._there(cell))
 
     def plot_states(self, *, cell: int = 0) -> "Chart":
         """The share of patients in each state over time, as it truly is. Raises `InputError` as `plot_patients`."""
@@ -231,7 +231,8 @@ def _prepared(
     discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
     for number, discount in enumerate(discounts):
         if progress is not None:
-            progress("finding the posterior (the first time it is fitted, about half a minute)", number, len(discounts))
+            what = "finding the posterior (the first time it is fitted, about a minute and a half)"
+            progress(what, number, len(discounts))
         posteriors[discount] = posterior_of(read, discount=discount)
     protocols: list[Protocol] = []
     for capacity in (None, "largest"):

@@ -37,7 +37,12 @@ def trial_of(protocol, world: World, *, seed: int, number: int):
 
 def summaries(protocol, told: TimeSummaries, world: World, *, seed: int, number: int) -> TimeSummaries:
     """What would be printed of a trial; schedule, follow-up and assumptions as in `told`."""
-    cohort, seen, curves = trial_of(protocol, world, seed=seed, number=number)
+    return told_of(trial_of(protocol, world, seed=seed, number=number), told)
+
+
+def told_of(trial, told: TimeSummaries) -> TimeSummaries:
+    """What would be printed of a trial: patients, what is seen of them, curves."""
+    cohort, seen, curves = trial
     present, response, path = seen.infused_by_cut, seen.response, cohort.path
     doses = told.sizes.shape[1]
 

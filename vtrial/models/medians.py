@@ -122,7 +122,7 @@ def _not_estimable(mean: Any, greenwood: Any, n: Any, crossed: tuple[Any, ...], 
     first = row % 3 == 0
     starts = zip(crossed, (1.0, 0.0, 1.0), strict=True)
     survival, summed, level = (jnp.where(first, start, values[row - 1])[:, None] for values, start in starts)
-    since = jnp.where(first, 0, data["tenth"][row - 1])[:, None]
+    since = jnp.where(first, 0, jnp.asarray(data["tenth"])[row - 1])[:, None]
     ends = data["ends"]  # (groups, visits)
     then, total = (jnp.take_along_axis(values, ends, axis=1) for values in (mean, greenwood))
     effective = (1.0 - then) / (then * jnp.maximum(total, 1e-8))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from vtrial.curve_characteristics import NOT_ESTIMABLE
-from vtrial.estimate.proportions import WORDS
+from vtrial.estimate.proportions import WORDS, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.report.words import capitalised, claim, claim_of, number, point
@@ -38,10 +38,10 @@ def sentence(result: "Result") -> str:
         if not tests:
             parts += [_median(result, endpoint) for endpoint in _timed(result)]
         return capitalised(f"{', and '.join(parts)}, {world} ({trials}; ± is one Monte Carlo standard error).")
-    figure = _months if metric.endswith(".q50") else _number
+    figure = _precision if metric.endswith(".q50") else _number
     steps = [f"{figure(result, metric, cell.number)} at {point(cell.swept)}" for cell in cells]
-    if len(steps) > 4:
-        steps = [steps[0], "...", steps[-1]]
+    if len(steps) > (2 if figure is _precision else 4):
+        steps = [steps[0], *(["..."] if figure is _number else []), steps[-1]]
     where = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {world}"
     verb = "is" if metric.endswith((".rate", ".q50")) else "with probability"
     return capitalised(
@@ -75,10 +75,17 @@ def characteristics_in_short(result: "Result") -> pd.DataFrame:
     if not keys:
         wanted |= simulated["metric"].str.fullmatch(r"n\.infused|[a-z0-9]+\.rate|orr\.enrolled\.rate")
     medians = [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")]
-    wanted |= simulated["metric"].isin(medians)
+    wanted |= simulated["metric"].isin([*medians, *precision(result)])
     rows = simulated[wanted].copy()
     rows["exact"] = [exact.get((cell, metric)) for cell, metric in zip(rows["cell"], rows["metric"], strict=True)]
     return rows[[*keys, "metric", "estimate", "mcse", "low", "high", "exact"]].reset_index(drop=True)
+
+
+def precision(result: "Result") -> list[str]:
+    """The metrics of how well the median is known that answers the question; none where a rate or a test answers it."""
+    metric = _headline(result)[0]
+    median = metric.removesuffix(".q50")
+    return [] if median == metric else [f"{median}.width.q50", f"{median}.high.ne"]
 
 
 def notebook(result: "Result") -> str:
@@ -86,7 +93,10 @@ def notebook(result: "Result") -> str:
     import html
 
     title = html.escape(result.scenario.design.title or result.scenario.name)
-    table = characteristics_in_short(result).to_html(index=False, float_format="{:.4f}".format, na_rep="", border=0)
+    rows = characteristics_in_short(result)
+    for column in ("estimate", "mcse", "low", "high", "exact"):
+        rows[column] = ["" if pd.isna(value) else number(value) for value in rows[column]]
+    table = rows.to_html(index=False, na_rep="", border=0)
     return f"<h3>{title}</h3><p>{html.escape(sentence(result))}</p>{table}"
 
 
@@ -97,7 +107,7 @@ def _headline(result: "Result") -> tuple[str, str]:
     of_times = all(key.startswith("calendar.") for key in result.scenario.swept) and bool(result.scenario.swept)
     timed, rates = _timed(result), result.protocols[0].plan.endpoints
     if timed and not any(test.timed for test in tests) and (of_times or not (tests or rates)):
-        asked = "pfs" if "pfs" in timed else timed[0]
+        asked = _time_asked(result, timed)
         return f"{asked}.median.q50", f"the median {TIMES[asked]} that a trial observes"
     if not tests:
         endpoint = rates[0]
@@ -107,6 +117,19 @@ def _headline(result: "Result") -> tuple[str, str]:
         chain.insert(0, next(test for test in tests if test.name == chain[0].after))
     claims = " and then ".join(claim_of(result, test.name) for test in chain)
     return f"{tests[-1].name}.reject", f"{claims} {'is' if len(chain) == 1 else 'are'} shown"
+
+
+def _time_asked(result: "Result", timed: list[TimeEndpoint]) -> TimeEndpoint:
+    """The time that a scenario without a test of a time asks of.
+
+    That of what its tests are on: they are on responses, whose time is how long they last. Without tests, the first
+    that `[simulation] endpoints` names; without that, progression-free survival.
+    """
+    protocol = result.protocols[0]
+    if "dor" in timed and any(set(systems_of(test.endpoint)) & {"response", "mrd"} for test in protocol.tests):  # type: ignore[arg-type]
+        return "dor"
+    named = [e for e in protocol.design.simulation.endpoints or () if e in timed]
+    return named[0] if named else "pfs" if "pfs" in timed else timed[0]  # type: ignore[return-value]
 
 
 def _shown(test: TestSection, probability: str) -> str:
@@ -126,11 +149,35 @@ def _median(result: "Result", endpoint: TimeEndpoint) -> str:
     return f"the median {TIMES[endpoint]} that a trial observes is {middle}, {low} to {high} in 95% of trials"
 
 
+def _precision(result: "Result", metric: str, cell: int) -> str:
+    """The middle over trials of an observed median and of the width of its interval; how often there is none."""
+    median = metric.removesuffix(".q50")
+    wide = _middle(result, f"{median}.width.q50", cell)
+    wide = "has no upper limit" if wide == NOT_ESTIMABLE else f"is {wide} wide"
+    never, open_ = (_share(result, f"{median}.{part}", cell) for part in ("ne", "high.ne"))
+    return (
+        f"{_middle(result, metric, cell)} (its 95% interval {wide} in the middle trial; not estimable: the median in "
+        f"{never} of the trials, its upper limit in {open_})"
+    )
+
+
 def _months(result: "Result", metric: str, cell: int) -> str:
     """The middle over trials of an observed median, and how often there is none."""
-    never = result.value(f"{metric.removesuffix('.q50')}.ne", cell=cell)[0]
-    known = _month(result.value(metric, cell=cell)[0])
-    return f"{known}{'' if known == NOT_ESTIMABLE else ' months'} (not estimable in {never:.1%} of trials)"
+    never = _share(result, f"{metric.removesuffix('.q50')}.ne", cell)
+    return f"{_middle(result, metric, cell)} (not estimable in {never} of the trials)"
+
+
+def _middle(result: "Result", metric: str, cell: int) -> str:
+    value, mcse = result.value(metric, cell=cell)
+    error = "" if math.isnan(mcse) else f" ± {mcse:.2f}"
+    return NOT_ESTIMABLE if math.isinf(value) else f"{value:.2f}{error} months"
+
+
+def _share(result: "Result", metric: str, cell: int) -> str:
+    value, mcse = result.value(metric, cell=cell)
+    if value == 0.0:
+        return "none"
+    return f"{value:.1%}" if math.isnan(mcse) else f"{value:.1%} ± {mcse:.1%}"
 
 
 def _month(value: float) -> str:

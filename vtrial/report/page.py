@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from vtrial.estimate.times import WORDS
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, histogram, survival, tables, times_table
+from vtrial.report import assumptions, charts, histogram, survival, swimmer, tables, times_table
 from vtrial.report.answer import NOT_YET, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.words import listed, point
@@ -77,20 +77,35 @@ def _characteristics(result: "Result") -> dict[str, Any]:
     by_cell, left_out = (
         tables.decisions_by_cell(result, "decisions")
         if result.scenario.swept
-        else (tables.characteristics(result, 0, "characteristics"), 0)
+        else (tables.characteristics(result, 0, "characteristics", every=False), 0)
     )
+    timed = bool(result.protocols[0].plan.curves)
+    if timed and not result.scenario.swept:
+        shown = cells
     sizes = tables.sizes(result)
     return {
         "swept": listed(result.scenario.swept) if result.scenario.swept else "",
         "cells": len(cells),
         "characteristics": by_cell,
         "rows_left_out": left_out,
-        "details": [(point(c.swept), tables.characteristics(result, c.number, f"cell-{c.number}")) for c in shown],
+        "details": [_every_metric(result, cell.number, timed) for cell in shown],
         "cells_left_out": len(cells) - len(shown) if shown else 0,
         "sizes": None if sizes.empty else tables.sizes_table(sizes, "sizes"),
         "excess": [] if sizes.empty else tables.excess(sizes),
         "posterior_method": not sizes.empty and bool((sizes["method"] == "posterior").any()),
     }
+
+
+def _every_metric(result: "Result", cell: int, timed: bool) -> tuple[str, Markup, Markup]:
+    """A cell in words, its curves (of a sweep; else they stand further below), and all of its metrics."""
+    swept = result.scenario.cells[cell].swept
+    curves = Markup("")
+    if swept and timed:
+        curves = times_table.curves_table(result, times_table.NOTHING_PUBLISHED, f"curves-{cell}", cell=cell)
+    rows: Any = result.characteristics["cell"] == cell
+    count = result.characteristics.loc[rows, "metric"].nunique()
+    words = point(swept) if swept else f"All {count} metrics, each with its Monte Carlo error"
+    return words, curves, tables.characteristics(result, cell, f"cell-{cell}")
 
 
 def _assumed(result: "Result") -> dict[str, Any]:
@@ -139,6 +154,7 @@ def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -
         "rates": tables.fitted(result.evidence, posterior, f"rates-{number}"),
         "diagnostics": tables.diagnostics_table(table, f"diagnostics-{number}"),
         "unmoved": listed(unmoved) if unmoved else "",
+        "parameters": len(table),
         "draws": posterior.draws,
         "rhat": float(seen["rhat"].max()),
         "bulk": float(seen["ess_bulk"].min()),
@@ -188,7 +204,7 @@ def _times(result: "Result") -> dict[str, Any]:
     protocol = result.protocols[0]
     endpoints = survival.endpoints(protocol)
     if not endpoints:
-        return {"times_figures": [], "times_of": "", "published": None}
+        return {"times_figures": [], "times_of": "", "published": False}
     departures = times_table.departures(result)
     orientation = " (for orientation: this is not the study as it was run)" if departures else ""
     table = times_table.published(result)
@@ -206,15 +222,19 @@ def _times(result: "Result") -> dict[str, Any]:
         )
         for endpoint in endpoints
     ]
+    curves = len(figures)
     figures.append(
         drawn(
-            survival.swimmer(result),
+            swimmer.swimmer(result),
             name="patients",
             caption="One simulated trial, the first: its patients as the data cut shows them, at most "
-            f"{survival.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar "
+            f"{swimmer.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar "
             "ends at death or at the last attended visit; response, CR and progression stand where a visit documents "
-            "them. Months since infusion. " + _ASSUMED_OF_TIMES,
-            description="A bar for each patient of one simulated trial, with response, progression and death marked.",
+            "them. A red stroke is where progression-free survival is censored: at the last visit free of progression, "
+            "or before an event that missed visits or a new therapy precede. Months since infusion. "
+            + _ASSUMED_OF_TIMES,
+            description="A bar for each patient of one simulated trial, with response, progression, death and the "
+            "censoring of progression-free survival marked.",
         )
     )
     figures.append(
@@ -230,12 +250,16 @@ def _times(result: "Result") -> dict[str, Any]:
     )
     return {
         "times_figures": figures,
+        "curve_figures": figures[:curves],
+        "path_figures": figures[curves:],
+        "curves": times_table.curves_table(result, table, "curves"),
         "times_of": f"of the first cell, {point(result.scenario.cells[0].swept)}" if result.scenario.swept else "",
         "times_trials": result.scenario.design.simulation.trials,
         "departures": listed(departures) if departures else "",
         "outside": int((~table["inside95"]).sum()),
         "compared": len(table),
-        "published": None if table.empty else times_table.published_table(table, "published-times"),
+        "published": not table.empty,
+        "others": times_table.others_table(table, "published-times"),
     }
 
 

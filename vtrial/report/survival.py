@@ -1,6 +1,6 @@
-"""Times over the trials, as Altair charts: Kaplan-Meier curves, one trial's patients, states over time.
+"""Times over the trials, as Altair charts: Kaplan-Meier curves, states over time.
 
-All are of one cell, of its first few hundred trials. Times are months since infusion, for duration of response since
+Both are of one cell, of its first few hundred trials. Times are months since infusion, for duration of response since
 the response.
 """
 
@@ -8,7 +8,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
-import jax
 import numpy as np
 import pandas as pd
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 TRIALS = 300  # whose curves make a fan
 TRIALS_OF_STATES = 100
-MOST_PATIENTS = 60  # in the chart of one trial
 KEPT = 0.95  # a fan ends where fewer of its trials have a curve
 STEP = 0.25  # months
 WIDTH = 640
@@ -63,7 +61,7 @@ def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConca
         scale=alt.Scale(domain=[0, end], nice=False),
         axis=alt.Axis(values=list(range(0, end + 1, 3)), labelFlush=False),
     )
-    y_title = f"{WORDS[endpoint]}, share"  # type: ignore[index]
+    y_title = "still in response, share" if endpoint == "dor" else f"{WORDS[endpoint]}, share"  # type: ignore[index]
     y = alt.Y("low:Q", title=y_title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", minExtent=40))
     kinds = [*_FAN, *([published["what"].iloc[0]] if not published.empty else [])]
     colour = alt.Color(
@@ -93,91 +91,12 @@ def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConca
         .mark_text(fontSize=11)
         .encode(
             x=x.axis(None),
-            y=alt.Y("row:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=16)),
+            y=alt.Y("row:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=20)),
             text=alt.Text("at_risk:Q", format=".0f"),
             tooltip=[alt.Tooltip("at_risk:Q", title="at risk, median over trials"), alt.Tooltip("month:Q")],
         )
     )
     return alt.vconcat(curves, risk, spacing=44, bounds="flush").configure_view(stroke=None)
-
-
-def swimmer(result: "Result", trial: int = 0, *, cell: int = 0) -> Any:
-    """The patients of one trial as its cut shows them: a bar each, with what was seen on it."""
-    protocol = _timed(result, cell)
-    cohort, seen = _one(result, protocol, trial)
-    there = np.flatnonzero(seen.infused_by_cut)
-    if there.size == 0:
-        raise InputError(f"{result.scenario.where}: in trial {trial} nobody is infused by the data cut")
-    chosen = there[np.unique(np.linspace(0, there.size - 1, min(MOST_PATIENTS, there.size)).round().astype(int))]
-    chosen = chosen[np.argsort(-seen.os_time[chosen], kind="stable")]
-    order, bars, marks = [str(i + 1) for i in chosen], [], []
-    therapy = np.ceil(np.minimum(cohort.path.new_therapy, 1e5) * DAYS)
-    for i in chosen:
-        patient = {"patient": str(i + 1), "dose": f"{protocol.doses[int(cohort.dose[i])]:g}"}
-        end, response, cr, progression = (
-            int(v[i]) for v in (seen.os_time, seen.response_day, seen.cr_day, seen.progression_day)
-        )
-        turns = [(0, 0), *((day, k) for k, day in enumerate((response, cr, progression), 1) if day)]
-        for (day, state), (until, _) in zip(turns, [*turns[1:], (end, 0)], strict=True):
-            if until > day:
-                bars.append(patient | {"from": day / DAYS, "to": until / DAYS, "state": STATES[state]})
-        happened = [("response", response), ("CR", cr), ("progression", progression)]
-        happened += [("death", end)] if seen.os_event[i] else [("last seen alive", end)]
-        happened += [("new therapy", int(therapy[i]))] if therapy[i] <= end and not progression else []
-        marks += [patient | {"what": what, "month": day / DAYS} for what, day in happened if day or what[0] in "dl"]
-    y = alt.Y("patient:N", sort=order, title="patient number", axis=alt.Axis(labelFontSize=8, ticks=False))
-    tooltip = [alt.Tooltip("patient:N"), alt.Tooltip("dose:N")]
-    layers: list[Any] = []
-    if bars:
-        layers.append(
-            alt.Chart(pd.DataFrame(bars))
-            .mark_bar(height={"band": 0.72})
-            .encode(
-                x=alt.X("from:Q", title="months since infusion", scale=alt.Scale(nice=False, padding=8)),
-                x2="to:Q",
-                y=y,
-                color=alt.Color(
-                    "state:N",
-                    title="as seen",
-                    scale=alt.Scale(domain=list(STATES[:4]), range=list(STATE_COLOURS[:4])),
-                ),
-                tooltip=[
-                    *tooltip,
-                    alt.Tooltip("state:N"),
-                    alt.Tooltip("from:Q", format=".1f"),
-                    alt.Tooltip("to:Q", format=".1f"),
-                ],
-            )
-        )
-    kinds = [kind for kind in _MARKS if any(mark["what"] == kind for mark in marks)]
-    shape = alt.Scale(domain=kinds, range=[_MARKS[kind][0] for kind in kinds])
-    fill = alt.Scale(domain=kinds, range=[_MARKS[kind][1] for kind in kinds])
-    layers.append(
-        alt.Chart(pd.DataFrame(marks))
-        .mark_point(size=34, strokeWidth=1.1, stroke="#222222", opacity=1)
-        .encode(
-            x=alt.X("month:Q", title="months since infusion"),
-            y=y,
-            shape=alt.Shape("what:N", title="seen", scale=shape),
-            fill=alt.Fill("what:N", title="seen", scale=fill),
-            tooltip=[*tooltip, alt.Tooltip("what:N"), alt.Tooltip("month:Q", format=".1f")],
-        )
-    )
-    chart = alt.layer(*layers, width=WIDTH, height=max(60, 12 * len(order)))
-    return chart.properties(
-        title=alt.Title(f"Trial {trial}: {len(order)} of {there.size} patients infused by the data cut")
-    )
-
-
-_CROSS = "M-.8,-.8L.8,.8M.8,-.8L-.8,.8"
-_MARKS = {  # a mark's shape and fill
-    "response": ("circle", "white"),
-    "CR": ("circle", "#222222"),
-    "progression": ("triangle-up", "white"),
-    "new therapy": ("diamond", "#CC79A7"),
-    "death": (_CROSS, "#222222"),
-    "last seen alive": ("triangle-right", "#009E73"),
-}
 
 
 def states(result: "Result", *, cell: int = 0) -> alt.Chart:
@@ -219,7 +138,7 @@ def occupancy(result: "Result", *, cell: int = 0) -> pd.DataFrame:
 
     To the longest follow-up at the cut; within it as everything truly is, whether or not the cut has seen it.
     """
-    protocol = _timed(result, cell)
+    protocol = with_times(result, cell)
     simulation = result.scenario.design.simulation
     count = min(TRIALS_OF_STATES, simulation.trials)
     cohort, seen = engine.observed(
@@ -301,19 +220,14 @@ def _marks(published: pd.DataFrame, x: Any, colour: Any) -> list[Any]:
     return [*layers, end]
 
 
-def _timed(result: "Result", cell: int) -> "Protocol":
+def with_times(result: "Result", cell: int) -> "Protocol":
+    """The protocol of a cell. Raises `InputError` where times are not simulated."""
     protocol = result.protocols[cell]
     if not protocol.plan.curves:
         raise InputError(
             f"{result.scenario.where}: times to an event are not simulated (endpoints: {', '.join(TIME_ENDPOINTS)})"
         )
     return protocol
-
-
-def _one(result: "Result", protocol: "Protocol", trial: int) -> Any:
-    seed = result.scenario.design.simulation.seed
-    both = engine.observed(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, start=trial)
-    return jax.tree.map(lambda a: a[0], both)
 
 
 def _ceil(months: float, step: int) -> int:

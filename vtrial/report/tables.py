@@ -16,6 +16,7 @@ from vtrial.evidence import Evidence
 from vtrial.evidence.priors import Normal, Priors
 from vtrial.posterior import Posterior
 from vtrial.protocol import ALPHA
+from vtrial.report.answer import precision
 from vtrial.report.fitted import fitted_rates
 from vtrial.report.words import metric_in_words, number, percent
 from vtrial.scenario.sweep import shown
@@ -58,27 +59,41 @@ def drawn(
     return Markup(table.as_raw_html())
 
 
-def characteristics(result: "Result", cell: int, name: str) -> Markup:
-    """Every operating characteristic of one cell, a row a metric, in groups."""
-    of_cell: Any = result.characteristics["cell"] == cell
-    rows = _figures(result, of_cell)
+def characteristics(result: "Result", cell: int, name: str, *, every: bool = True) -> Markup:
+    """The operating characteristics of one cell, a row a metric, in groups.
+
+    every: all of them; else, of times, follow-up and the medians of all patients alone.
+    """
+    table: Any = result.characteristics
+    wanted: Any = table["cell"] == cell
+    if not every:
+        first = table["metric"].str.partition(".")[0]
+        wanted &= ~first.isin(list(TIME_ENDPOINTS)) | table["metric"].isin(headlines())
+    rows = _figures(result, wanted)
     order = {f"Rate of {words}": k for k, words in enumerate(_rate_heads(result))}
     rows = rows.sort_values("group", key=lambda g: g.map(order).fillna(-1), kind="stable")
     return _figures_table(rows.drop(columns=["cell"]), name, group="group")
 
 
+def headlines() -> list[str]:
+    """The metrics of times that stand among the rates: the medians of all patients."""
+    return [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")]
+
+
 def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
     """The decision metrics of every cell of a sweep, a group a metric; and how many rows were left out.
 
-    Without tests: the rates of every endpoint. With times: their medians too.
+    Without tests: the rates of every endpoint. With times: their medians too, and how wide the interval is of the one
+    that the answer is about.
     """
     metric: Any = result.characteristics["metric"]
     wanted = metric.str.endswith(DECISIONS)
     if not wanted.any():
         wanted = metric.isin([f"{endpoint}.rate" for endpoint in ENDPOINTS])
-    wanted |= metric.isin([f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")])
+    wanted |= metric.isin([*headlines(), *precision(result)])
     rows = _figures(result, wanted)
-    rows["group"] = [f"{words} [{name}]" for words, name in zip(rows["words"], rows["metric"], strict=True)]
+    timed = rows["metric"].str.partition(".")[0].isin(list(TIME_ENDPOINTS))
+    rows["group"] = (rows["group"] + ": ").where(timed, "") + rows["words"] + " [" + rows["metric"] + "]"
     rows = rows.sort_values("group", key=lambda g: g.map({v: k for k, v in enumerate(dict.fromkeys(g))}), kind="stable")
     for key in reversed(result.scenario.swept):
         values = [shown(cell.swept[key]) for cell in result.scenario.cells]
@@ -245,7 +260,8 @@ def _figures(result: "Result", wanted: Any) -> Any:
     rows = []
     for _, row in simulated.iterrows():
         group, words = metric_in_words(result, row["metric"])
-        digits = 2 if group == "Patients" or group.endswith("months") else 4
+        counted = group == "Patients" or row["metric"].endswith((".n", ".events"))
+        digits = 2 if counted or (group.endswith("months") and not row["metric"].endswith(".ne")) else 4
         key = (row["cell"], row["metric"])
         known = exact.loc[key] if key in exact.index else None
         rows.append(

@@ -1,4 +1,4 @@
-"""What the study published of times, beside the same statistic over the simulated trials."""
+"""Every curve in numbers, and what the study published of times beside the same statistic over the trials."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -10,19 +10,23 @@ from markupsafe import Markup
 from vtrial import engine
 from vtrial.curve_characteristics import NOT_ESTIMABLE, name
 from vtrial.curves import DAYS
-from vtrial.estimate.times import WORDS
+from vtrial.estimate.times import LANDMARKS, WORDS
 from vtrial.evidence.times import months_between
 from vtrial.report.tables import drawn
+from vtrial.report.words import capitalised, number
 
 if TYPE_CHECKING:
     from vtrial.protocol import Protocol
     from vtrial.result import Result
 
 TRIALS_OF_LANDMARK = 500  # whose survival at a published month is computed again
+_PARTS = {"median": "median", "low": "median.low", "high": "median.high"}
+_STATISTICS = {"median": "median", "low": "lower limit", "high": "upper limit"}
 _DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR"}
 COLUMNS = (
     "fact", "what", "statistic", "published", "q50", "q025", "q975", "not_estimable", "inside95", "use", "trials",
 )  # fmt: skip
+NOTHING_PUBLISHED = pd.DataFrame(columns=list(COLUMNS))
 
 
 def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
@@ -119,33 +123,81 @@ def departures(result: "Result", *, cell: int = 0) -> list[str]:
     return found
 
 
-def published_table(table: pd.DataFrame, id_: str) -> Markup:
-    """`published` for readers."""
+def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int = 0) -> Markup:
+    """A row a curve of one cell, and under it what was published of its median (`published`; none if it is empty)."""
+    protocol, rows = result.protocols[cell], []
+    of_cell: Any = result.characteristics[result.characteristics["cell"] == cell]
+    found = of_cell[of_cell["method"] == "simulated"].set_index("metric")["estimate"]
+    told = {fact: rows.set_index("statistic") for fact, rows in table.groupby("fact")}
+    for curve in protocol.plan.curves:
+        prefix = name(protocol, curve)
+
+        def over_trials(part: str, of: str = prefix) -> str:
+            middle, low, high = (_shown(found[f"{of}.{part}.{q}"], ".1f") for q in ("q50", "q025", "q975"))
+            return middle if low == middle == high else f"{middle} ({low} – {high})"
+
+        start = "documented response" if curve[0] == "dor" else "infusion"
+        group = {"group": f"{capitalised(WORDS[curve[0]])}, months since {start}"}
+        row = group | {"of": _group(protocol, curve[1]).removeprefix(", ").strip() or "all"}
+        row |= {part: number(found[f"{prefix}.{part}"], 1) for part in ("n", "events")}
+        row |= {part: over_trials(metric) for part, metric in _PARTS.items()}
+        row |= {f"ne_{part}": f"{found[f'{prefix}.{metric}.ne']:.1%}" for part, metric in _PARTS.items()}
+        row |= {f"s{month}": _share(found[f"{prefix}.s{month}"]) for month in LANDMARKS}
+        rows.append(row)
+        fact = f"{curve[0]}.all" if curve[1] == "all" else prefix
+        if fact in told and "median" in told[fact].index:
+            row = group | {"of": f"published [{fact}, {told[fact]['use'].iloc[0]}]"}
+            rows.append(row | {part: _told(told[fact], words) for part, words in _STATISTICS.items()})
+    parts, ne, at = list(_PARTS), [f"ne_{part}" for part in _PARTS], [f"s{month}" for month in LANDMARKS]
+    frame = pd.DataFrame(rows)[["group", "of", "n", "events", *parts, *ne, *at]].fillna("")
+    labels = {"of": "patients", "n": "number", "low": "lower limit", "high": "upper limit"}
+    labels |= {"ne_median": "median", "ne_low": "lower", "ne_high": "upper"} | {f"s{m}": str(m) for m in LANDMARKS}
+    spanners = {
+        "mean": ["n", "events"],
+        "median over trials (95% of trials)": parts,
+        "not estimable in": ne,
+        "Kaplan-Meier at month": at,
+    }
+    right = ["n", "events", *parts, *ne, *at]
+    return drawn(frame, id_, group="group", labels=labels, right=right, spanners=spanners)
+
+
+def others_table(table: pd.DataFrame, id_: str) -> Markup | None:
+    """What `published` has besides medians and their limits, for readers."""
     rows = []
-    for _, row in table.iterrows():
+    for _, row in table[~table["statistic"].isin(list(_STATISTICS.values()))].iterrows():
         form = {"survival": ".0%", "deaths": ".0f"}.get(str(row["statistic"]), ".1f")
         rows.append(
             {
-                "group": f"{row['what']} [{row['fact']}, {row['use']}]",
-                "statistic": row["statistic"],
+                "what": f"{row['what']} [{row['fact']}, {row['use']}]",
                 "published": _shown(row["published"], form),
                 "q50": _shown(row["q50"], form),
                 "range": f"{_shown(row['q025'], form)} – {_shown(row['q975'], form)}",
                 "inside": "inside" if row["inside95"] else "OUTSIDE",
-                "ne": f"{row['not_estimable']:.0%}"
-                if row["statistic"] in ("median", "lower limit", "upper limit")
-                else "",
             }
         )
-    labels = {
-        "q50": "median", "range": "95% of trials", "inside": "published is", "ne": "NE in",
-    }  # fmt: skip
-    spanners = {"over simulated trials": ["q50", "range", "ne"]}
-    frame = pd.DataFrame(rows)[["group", "statistic", "published", "q50", "range", "ne", "inside"]]
-    return drawn(frame, id_, group="group", labels=labels, right=["published", "q50", "range", "ne"], spanners=spanners)
+    if not rows:
+        return None
+    labels = {"what": "", "q50": "median", "range": "95% of trials", "inside": "published is"}
+    spanners = {"over simulated trials": ["q50", "range"]}
+    return drawn(pd.DataFrame(rows), id_, labels=labels, right=["published", "q50", "range"], spanners=spanners)
+
+
+def _told(told: pd.DataFrame, statistic: str) -> str:
+    """A published number of a curve; marked where it lies outside 95% of the trials."""
+    if statistic not in told.index:
+        return ""
+    row: Any = told.loc[statistic]
+    return f"{_shown(row['published'], '.1f')}{'' if row['inside95'] else ' OUTSIDE'}"
+
+
+def _share(value: Any) -> str:
+    return "–" if math.isnan(value) else f"{value:.0%}"
 
 
 def _shown(value: Any, form: str) -> str:
+    if math.isnan(value):
+        return "–"
     return format(float(value), form) if math.isfinite(float(value)) else NOT_ESTIMABLE
 
 

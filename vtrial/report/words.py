@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
@@ -123,7 +124,9 @@ def point(swept: dict[str, object]) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number for a table; what is not known is a dash."""
+    """A number for a table; what is not known is a dash, what is not estimable (infinite) is NE."""
+    if value is not None and math.isinf(value):
+        return NOT_ESTIMABLE
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
