@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from vtrial.estimate.times import WORDS
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, histogram, survival, swimmer, tables, times_table
-from vtrial.report.answer import NOT_YET, sentence, world_in_words
+from vtrial.report import assumptions, charts, histogram, over_cut, survival, swimmer, tables, times_table
+from vtrial.report.answer import NOT_YET, precision, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.words import listed, point
 
@@ -177,6 +177,17 @@ def _answer_figure(result: "Result") -> Figure:
             description="For each test a histogram of the observed rate over trials, null and critical rate marked.",
         )
     over = listed(result.scenario.swept)
+    if known := precision(result):
+        endpoint: Any = known[0].partition(".")[0]
+        return drawn(
+            over_cut.medians(result, endpoint),
+            name="medians-over-sweep",
+            caption=f"Left: the median {WORDS[endpoint]} that a trial observes and its 95% limits, median over trials "
+            "(mark) and 95% of trials (line; an arrow where the upper end is not estimable; no mark where the median "
+            f"over trials is not), over {over}. Right: the share of trials in which each is not estimable, with its "
+            "95% Monte Carlo interval.",
+            description=f"Median {WORDS[endpoint]} with limits, and share not estimable, over {over}.",
+        )
     if not result.protocols[0].tests:
         return drawn(
             charts.rates(result),
