@@ -260,6 +260,12 @@ def test_trials_and_seed_default_to_the_scenarios_own(whole: tuple[Path, Said]) 
     assert trials["orr.reject", "simulated"] == TRIALS
 
 
+def test_what_is_not_estimable_is_printed_as_ne() -> None:
+    assert [cli._cell(value) for value in (float("inf"), 21.16, 0.25, float("nan"))] == ["NE", "21.16", "0.2500", ""]
+    table = cli._table(pd.DataFrame({"metric": ["os.median.q50"], "estimate": [float("inf")]}))
+    assert list(table.columns[1].cells) == ["NE"]
+
+
 # Bad input: one line, status 2, nothing written
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -24,6 +25,7 @@ INERT = (
     "https://vega.github.io/editor/",
     "https://github.com/vega/",
 )
+TIMES = ("survival-pfs", "survival-dor", "survival-os", "patients", "states")
 FETCHING = {"script", "link", "img", "iframe", "object", "embed", "audio", "video", "source", "image", "use"}
 
 
@@ -116,12 +118,17 @@ def test_the_answer_and_its_numbers(karmma_result: Result, karmma_html: str) -> 
     page = Page(karmma_html)
     assert karmma_result.answer() in page.text
     assert karmma_result.scenario.design.question in page.text
+    by_metric: dict[str, str] = {}
+    for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S):
+        for metric in re.findall(r">([a-z0-9_.]+\.[a-z0-9_.]+)</td>", row):
+            by_metric.setdefault(metric, row)
     for metric in karmma_result.characteristics["metric"].unique():
         estimate, mcse = karmma_result.value(metric)
-        digits = 2 if metric.startswith("n.") else 4
-        row = next(row for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S) if f">{metric}<" in row)
-        assert f">{estimate:.{digits}f}<" in row, metric
-        assert f">{mcse:.{digits}f}<" in row, metric
+        months = metric.startswith("follow_up") or (".median." in metric and not metric.endswith(".ne"))
+        digits = 2 if months or metric.endswith((".n", ".events")) or metric.startswith("n.") else 4
+        row = by_metric[metric]
+        assert (">NE<" if math.isinf(estimate) else f">{estimate:.{digits}f}<") in row, metric
+        assert (">–<" if math.isnan(mcse) else f">{mcse:.{digits}f}<") in row, metric
     exact, _ = karmma_result.value("cr.reject", method="exact")
     row = next(row for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S) if ">cr.reject<" in row)
     assert f">{exact:.4f}<" in row
@@ -134,7 +141,19 @@ def test_a_sweep_shows_every_cell(sample_size_result: Result, sweep_html: str) -
         assert f"cohort.enrolled = {cell.swept['cohort.enrolled']}" in page.text
         for metric in ("orr.reject", "cr.reject", "crs3.rate.q975"):
             assert f"{sample_size_result.value(metric, cell=cell.number)[0]:.4f}" in page.text
-    assert sum(tag == "details" for tag, _ in page.tags) == len(sample_size_result.scenario.cells)
+    cells = len(sample_size_result.scenario.cells)
+    assert sum(tag == "details" for tag, _ in page.tags) == cells + 1  # and the parameters'
+
+
+def test_the_first_table_is_short_and_the_long_one_is_closed(karmma_html: str) -> None:
+    section = karmma_html.split('<section id="characteristics">')[1].split("</section>")[0]
+    before, inside = section.split("<details>")
+    assert "</details>" in inside
+    for metric in ("orr.reject", "n.infused", "crs.rate", "follow_up.q50", "pfs.median.q50", "os.median.ne"):
+        assert f">{metric}<" in before, metric
+    for metric in ("dor.150.median.low.q025", "pfs.s12", "os.events"):
+        assert f">{metric}<" not in before, metric
+        assert f">{metric}<" in inside, metric
 
 
 def _values(node: Any) -> Iterator[list[dict[str, Any]]]:
@@ -146,8 +165,8 @@ def _values(node: Any) -> Iterator[list[dict[str, Any]]]:
 
 def test_charts_have_data_and_descriptions(karmma_html: str, sweep_html: str) -> None:
     for text, names in (
-        (karmma_html, {"over-trials", "fit-0", "learned-0"}),
-        (sweep_html, {"power", "fit-0", "learned-0"}),
+        (karmma_html, {"over-trials", "fit-0", "learned-0", *TIMES}),
+        (sweep_html, {"power", "fit-0", "learned-0", *TIMES}),
     ):
         page = Page(text)
         assert set(page.specs) == names
@@ -242,7 +261,18 @@ def test_what_the_data_did_not_move_is_said(karmma_result: Result, karmma_html: 
     table = tables.diagnostics(karmma_result.posterior, karmma_result.evidence).set_index("parameter")
     assert table.at["intercept[neurotoxicity5]", "ratio"] > 0.9  # no patient informs it
     assert table.at["intercept[response]", "ratio"] < 0.3
-    assert "so that the prior decides: <b>intercept[neurotoxicity5]</b>" in karmma_html
+    said = re.findall(r"so that the prior decides: <b>(.*?)</b>", karmma_html)
+    unmoved = set(table.index[table["ratio"] > 0.9])
+    assert set(re.split(", | and ", said[0])) == unmoved
+    assert sum(name.startswith("survival[") for name in table.index) == len(karmma_result.evidence.priors.survival)
+    long = re.search(r"<summary>Prior and posterior mean and SD of all (\d+) .*?</details>", karmma_html, re.S)
+    assert long
+    assert int(long.group(1)) == len(table)
+    for name, row in table.iterrows():
+        assert name in long.group(0)
+        cells = "".join(re.findall(rf">{re.escape(str(name))}</td>(.*?)</tr>", long.group(0), re.S))
+        for column in ("prior_mean", "prior_sd", "mean", "sd"):
+            assert f">{row[column]:.2f}<" in cells, (name, column)
 
 
 def test_the_same_result_gives_the_same_page(karmma_result: Result, karmma_html: str) -> None:

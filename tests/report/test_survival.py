@@ -1,15 +1,19 @@
 """Times in the report: the curves, states and table are those of the trials, and NE is never a number."""
 
 import json
+import math
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
+import vtrial
 from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
-from vtrial.report import figures, survival, times_table
+from vtrial.posterior import Posterior
+from vtrial.report import answer, figures, over_cut, page, survival, swimmer, tables, times_table, words
 from vtrial.result import Result
 
 
@@ -62,7 +66,7 @@ def test_the_swimmers_are_the_cohort(karmma_result: Result) -> None:
     rows = _values(karmma_result.plot_patients(3))
     cohort = karmma_result.cohort(3).set_index("patient")
     ends = {row["patient"]: row for row in rows if row.get("what") in ("death", "last seen alive")}
-    assert len(ends) == survival.MOST_PATIENTS
+    assert len(ends) == swimmer.MOST_PATIENTS
     for patient, row in ends.items():
         assert row["month"] == pytest.approx(cohort.at[int(patient), "os_months"], abs=1e-6)
         assert (row["what"] == "death") == cohort.at[int(patient), "os_event"]
@@ -92,11 +96,98 @@ def test_the_published_table(karmma_result: Result) -> None:
     assert (table.loc["os.all", "use"] == "check").all()
     assert np.isinf(table.loc[("os.all", "upper limit"), "published"])
     assert not table.isna().any().any()
-    text = str(times_table.published_table(table.reset_index(), "t"))
-    assert ">NE<" in text
-    assert "inf<" not in text
-    assert "nan" not in text
     assert times_table.departures(karmma_result) == []
+
+
+def _rows(table: str) -> list[list[str]]:
+    return [
+        [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.S)]
+        for row in re.findall(r"<tr>.*?</tr>", table, re.S)
+    ]
+
+
+def test_every_curve_is_a_row_with_what_was_published_below(karmma_result: Result) -> None:
+    table = times_table.published(karmma_result)
+    rows = _rows(str(times_table.curves_table(karmma_result, table, "t")))
+    simulated = [row for row in rows if len(row) == 12 and not row[0].startswith("published")]
+    assert len(simulated) == len(karmma_result.protocols[0].plan.curves)
+    at = next(k for k, row in enumerate(rows) if "published [pfs.450, fit]" in row[0])
+    of, told = rows[at - 1], rows[at]
+    value = {m: karmma_result.value(f"pfs.450.{m}")[0] for m in ("n", "events", "median.q50", "median.ne", "s12")}
+    assert of[:3] == ["at 450", f"{value['n']:.1f}", f"{value['events']:.1f}"]
+    assert of[3].startswith(f"{value['median.q50']:.1f} (")
+    assert of[6] == f"{value['median.ne']:.1%}"
+    assert of[10] == f"{value['s12']:.0%}"
+    assert told[3:6] == ["12.1", "8.8", "12.3"]
+    outside = table.assign(inside95=table["fact"] != "pfs.450")
+    assert "12.1 OUTSIDE" in str(times_table.curves_table(karmma_result, outside, "t"))
+    others = str(times_table.others_table(table, "o"))
+    assert "deaths.450" in others
+    assert "pfs.450" not in others  # said once
+
+
+def test_what_is_not_estimable_is_ne_and_never_inf(karmma_result: Result) -> None:
+    assert np.isinf(karmma_result.value("os.450.median.high.q50")[0])
+    assert words.number(math.inf) == words.number(math.inf, 2) == "NE"
+    for table in (
+        times_table.curves_table(karmma_result, times_table.NOTHING_PUBLISHED, "t"),
+        tables.characteristics(karmma_result, 0, "t"),
+    ):
+        cells = {cell for row in _rows(str(table)) for cell in row}
+        assert any(cell.startswith("NE") for cell in cells)
+        assert not {cell for cell in cells if "inf" in cell.split() or "nan" in cell}
+
+
+def test_the_swimmers_carry_the_censoring_of_pfs(karmma_result: Result) -> None:
+    rows = _values(karmma_result.plot_patients(3))
+    cohort = karmma_result.cohort(3).set_index("patient")
+    shown = {int(row["patient"]) for row in rows if row.get("what") in ("death", "last seen alive")}
+    censored = {int(row["patient"]): row["month"] for row in rows if row.get("what") == swimmer.CENSORED}
+    assert set(censored) == {patient for patient in shown if not cohort.at[patient, "pfs_event"]}
+    assert 0 < len(censored) < len(shown)
+    for patient, month in censored.items():
+        assert month == pytest.approx(cohort.at[patient, "pfs_months"], abs=1e-6)
+        assert month - 1e-6 <= cohort.at[patient, "os_months"]  # type: ignore[operator]
+
+
+def _later_and_later(**changes: Any) -> Result:
+    cuts = [{"months_after_last_infusion": 2}, {"months_after_last_infusion": 6}, {"months_after_last_infusion": 12}]
+    return vtrial.run({"arm": [{}], "simulation": {"trials": 60}, "sweep": {"calendar.data_cut": cuts}} | changes)
+
+
+def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior: Posterior) -> None:
+    result = _later_and_later(test=[{"name": "orr", "endpoint": "orr", "null": 0.5}])
+    said = result.answer()
+    assert said.startswith("The median duration of response that a trial observes is ")
+    for cell in (0, 2):
+        share = result.value("dor.median.high.ne", cell=cell)[0]
+        assert f"its upper limit in {f'{share:.1%} ±' if share else 'none'}" in said
+        width = result.value("dor.median.width.q50", cell=cell)[0]
+        assert (f"interval is {width:.2f} " if math.isfinite(width) else "interval has no upper limit") in said
+        assert f"last_infusion={(2, 6, 12)[cell]}" in said
+    assert "last_infusion=6" not in said
+    assert "inf " not in said
+    short = answer.characteristics_in_short(result)
+    assert {"dor.median.q50", "dor.median.width.q50", "dor.median.high.ne"} <= set(short["metric"])
+    assert "pfs.median.width.q50" not in set(short["metric"])
+    assert np.isinf(short["estimate"]).any()
+    assert "inf<" not in answer.notebook(result)
+    assert ">NE<" in answer.notebook(result)
+    drawn = over_cut.table(result, "dor").set_index(["cell", "part"])
+    first = drawn.loc[("calendar.data_cut = months_after_last_infusion=2", "upper 95% limit")]
+    assert first["ne"] == result.value("dor.median.high.ne")[0] > 0.1
+    assert first["q025"] == result.value("dor.median.high.q025")[0]
+    figure = page._answer_figure(result)
+    assert figure.name == "medians-over-sweep"
+    assert "Infinity" not in json.dumps(figure.spec)
+    table, _ = tables.decisions_by_cell(result, "t")
+    assert "Median duration of response, months: width of the 95% interval" in table
+
+
+def test_without_tests_the_first_time_that_is_asked_for_answers(posterior: Posterior) -> None:
+    result = _later_and_later(simulation={"trials": 20, "endpoints": ["os", "pfs"]})
+    assert result.answer().startswith("The median overall survival that a trial observes is ")
+    assert page._answer_figure(result).name == "medians-over-sweep"  # there are no rates to draw
 
 
 def test_another_design_is_for_orientation(sample_size_result: Result) -> None:
