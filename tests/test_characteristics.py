@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import vtrial
 from vtrial.characteristics import COLUMNS, clustered_mcse, interval
+from vtrial.curve_characteristics import not_estimable
 
 
 def test_one_world_is_the_usual_standard_error():
@@ -77,12 +78,43 @@ def test_the_table_is_tidy(karmma_result):
     assert tuple(table.columns) == COLUMNS
     assert set(table["method"]) == {"simulated", "exact"}
     assert not table.duplicated(["cell", "metric", "method"]).any()
-    finite = table[["estimate", "mcse", "low", "high"]].to_numpy()
-    assert np.isfinite(finite).all()
+    figures = table[["estimate", "mcse", "low", "high"]]
+    assert not figures.isna().any().any()
+    assert (figures > -np.inf).all().all()
+    # not estimable: medians, their limits and widths alone, and then no finite error is stated
+    endless = np.isinf(figures).any(axis=1)
+    assert (
+        table.loc[endless, "metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.median(\.low|\.high|\.width)?\.q\d+").all()
+    )
+    assert (np.isinf(figures["mcse"]) == np.isinf(figures["high"])).all()
+    assert (
+        np.isfinite(figures.loc[table["metric"].isin(["pfs.median.q50", "dor.median.q50", "os.median.q025"])])
+        .all()
+        .all()
+    )
+    assert np.isinf(karmma_result.value("os.median.q975")[0])
     assert (table["low"] <= table["estimate"] + 1e-12).all()
     assert (table["high"] >= table["estimate"] - 1e-12).all()
-    assert (table.loc[table["method"] == "simulated", "trials"] == 2000).all()
+    simulated = table[table["method"] == "simulated"]
+    of_group = simulated["metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.s(6|12|18)")
+    assert of_group.sum() == 3 * len(karmma_result.protocols[0].plan.curves)
+    assert (simulated.loc[~of_group, "trials"] == 2000).all()
     assert (table.loc[table["method"] == "exact", "trials"] == 0).all()
+
+
+def test_survival_is_that_of_trials_with_patients_of_the_group(karmma_result):
+    """Nobody responds at 150 in some trials: those say nothing of duration of response there."""
+    table, trials = karmma_result.characteristics.set_index("metric"), karmma_result.trials
+    size = karmma_result.value("dor.150.n")[0]
+    there = trials["dor.150.s12"].notna()
+    assert 0.5 < there.mean() < 0.99
+    assert size < 4
+    assert (trials.loc[~there, "dor.150.events"] == 0).all()
+    assert np.isinf(trials.loc[~there, "dor.150.median"]).all()
+    row = table.loc["dor.150.s12"]
+    assert row["trials"] == there.sum()
+    assert row["estimate"] == pytest.approx(trials.loc[there, "dor.150.s12"].mean())
+    assert trials["dor.s12"].notna().all()
 
 
 def test_rates_follow_from_the_trials(karmma_result):
@@ -133,7 +165,29 @@ def test_a_trial_without_patients_is_ordinary(posterior):
     assert len(empty) > 300
     assert not empty["t.reject"].any()
     assert empty["orr.rate"].isna().all()
-    assert np.isfinite(result.characteristics[["estimate", "low", "high"]].to_numpy()).all()
+    table = result.characteristics.set_index("metric")
+    figures = table[["estimate", "mcse", "low", "high"]]
+    assert not figures.isna().any().any()
+    of_times = figures.index.str.match(r"(dor|pfs|os)\.")
+    assert np.isfinite(figures[~of_times]).all().all()
+    assert np.isfinite(figures[figures.index.str.endswith((".ne", ".n", ".events"))]).all().all()
+    # not estimable in almost every trial; in every one at a dose that nobody received, of which nothing is known
+    assert table.at["pfs.median.q50", "estimate"] == np.inf
+    assert table.at["pfs.median.ne", "estimate"] > 0.9
+    assert table.at["pfs.150.n", "estimate"] == 0
+    assert np.isinf(figures.loc["pfs.150.s6"]).all()
+    assert table.at["pfs.150.s6", "trials"] == 0
+    assert empty[["pfs.s6", "os.s18", "dor.cr.s12"]].isna().all().all()
+
+
+def test_not_estimable_is_written_as_such(karmma_result, tmp_path):
+    karmma_result.characteristics.pipe(not_estimable).to_csv(tmp_path / "table.csv", index=False)
+    lines = {line.split(",")[1]: line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()}
+    estimate, mcse, _, high = lines["os.median.q975"][2:6]
+    assert estimate == mcse == high == "NE"
+    assert "inf" not in [cell for line in lines.values() for cell in line]
+    assert len(lines) > 300
+    assert all(cell for line in lines.values() for cell in line)
 
 
 def test_one_trial_has_no_error_to_state(posterior):

@@ -239,6 +239,44 @@ def test_run_prints_the_answer_first_and_writes_the_folder(whole: tuple[Path, Sa
     assert "Traceback" not in said.err
 
 
+HARDLY = """
+[[arm]]
+doses = { "300" = 1 }
+
+[cohort]
+enrolled = 1
+attrition = 0.95
+
+[[test]]
+name = "long"
+endpoint = "pfs"
+null = 4
+method = "log-rank"
+
+[simulation]
+trials = 400
+endpoints = ["orr"]
+"""
+
+
+@pytest.mark.parametrize("attrition", [0.95, 0.99999])
+def test_trials_without_patients_are_answered_too(
+    call: Call, tmp_path: Path, posterior: Posterior, attrition: float
+) -> None:
+    """Nobody is infused in most trials, or in any: what is not estimable is NE in every place."""
+    (tmp_path / "hardly.toml").write_text(HARDLY.replace("0.95", str(attrition)))
+    said = call("run", "hardly.toml", "--out", "out")
+    assert said.status == 0, said
+    assert re.search(r"pfs\.median\.q50 +NE +NE +NE +NE", said.out), said.out
+    table = (tmp_path / "out" / "characteristics.csv").read_text()
+    page = re.sub(r"<script.*?</script>", "", (tmp_path / "out" / "report.html").read_text(), flags=re.DOTALL)
+    assert ",NE," in table
+    assert ">NE<" in page
+    assert ("chart-survival-pfs" in page) == ("chart-patients" in page) == (attrition == 0.95)
+    for shown in (said.out, table, page):
+        assert not re.search(r"(?<![\w.])-?(inf|nan)(?![\w.])", shown, re.IGNORECASE)
+
+
 def test_the_same_run_gives_the_same_bytes(whole: tuple[Path, Said], call: Call, tmp_path: Path) -> None:
     """Once a process of its own given the scenario's numbers, once in this one given them as options."""
     folder, _ = whole
@@ -299,7 +337,13 @@ def test_bad_options_are_refused_and_nothing_is_written(
         ('"300" = 1', '"600" = 1', "doses: 600 lies outside the studied 150 to 450"),
         ("orr = 0.65", "orr = 0.65, cr = 0.7", "truth.cr = 0.7 is above orr = 0.65"),
         ("[world]", '[world]\nstudy = "karma"', "there is no study 'karma'; did you mean 'karmma'?"),
-        ('endpoint = "orr"', 'endpoint = "pfs"', "[[test]] 'orr' endpoint = 'pfs': "),
+        ('endpoint = "orr"', 'endpoint = "ttp"', "[[test]] 'orr' endpoint = 'ttp': "),
+        ('endpoint = "orr"', 'endpoint = "pfs"', "[[test]] 'orr': method of \"pfs\" is one of log-rank, median"),
+        (
+            'endpoint = "orr"',
+            'endpoint = "pfs"\nmethod = "normal"',
+            '[[test]] \'orr\': method of "pfs" is one of log-rank, median, not "normal"',
+        ),
         ('endpoint = "orr"', 'endpoint = "orr"\nafter = "orr"', "tests wait for each other in a cycle: orr"),
     ],
 )

@@ -182,5 +182,5 @@ def _quantile(metric: str, values: Array, q: float) -> Row:
     high = float(ordered[min(n - 1, math.ceil(n * q + half))])
     below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
     estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
-    mcse = (high - low) / (2 * _Z) if math.isfinite(high) else math.nan
+    mcse = (high - low) / (2 * _Z) if math.isfinite(high) else math.inf
     return _row(metric, estimate, mcse, low, high, n, "simulated")

@@ -1,16 +1,19 @@
 """Kaplan-Meier estimates over trials -> operating characteristics.
 
 "Not estimable" is +inf: a value of its own, above every number. It is counted (`pfs.median.ne`), takes its place in
-quantiles, and is written "NE" in files; no mean is made of it.
+quantiles, and is written "NE" in files; no mean is made of it. So is the error of what may be not estimable, and the
+survival of a group that no trial has a patient of.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from vtrial.estimate.times import LANDMARKS, Curve
+from vtrial.estimate.times import LANDMARKS, Curve, Estimate
 from vtrial.protocol import Protocol
 from vtrial.trial import Outcome
 
@@ -27,12 +30,12 @@ def name(protocol: Protocol, curve: Curve) -> str:
 
 
 def columns(protocol: Protocol, outcome: Outcome) -> dict[str, Any]:
-    """Of each trial and curve: events, and median with its limits (months, +inf where not estimable)."""
+    """Of each trial and curve: events, survival (NaN without patients), median with its limits (months or +inf)."""
     found: dict[str, Any] = {"follow_up": outcome.follow_up}
     for curve, estimate in outcome.curves.items():
         prefix = name(protocol, curve)
         found[f"{prefix}.events"] = estimate.events
-        found |= {f"{prefix}.s{month}": estimate.survival[:, k] for k, month in enumerate(LANDMARKS)}
+        found |= {f"{prefix}.s{month}": survival for month, survival in _survival(estimate).items()}
         for part in ("median", "low", "high"):
             found[f"{prefix}.median{'' if part == 'median' else '.' + part}"] = getattr(estimate, part)
     return found
@@ -48,7 +51,7 @@ def rows(
     for label, q in QUANTILES:
         yield quantile(f"follow_up.{label}", outcome.follow_up.astype(float), q)
     for curve, estimate in outcome.curves.items():
-        prefix, some = name(protocol, curve), estimate.size > 0
+        prefix = name(protocol, curve)
         yield mean(f"{prefix}.n", estimate.size.astype(float))
         yield mean(f"{prefix}.events", estimate.events.astype(float))
         for part in ("median", "low", "high"):
@@ -61,14 +64,21 @@ def rows(
             width = (estimate.high - estimate.low).astype(float)
         width = np.where(np.isfinite(estimate.high), width, np.inf)
         yield quantile(f"{prefix}.median.width.q50", width, 0.5)
-        for k, month in enumerate(LANDMARKS):
-            yield mean(f"{prefix}.s{month}", np.where(some, estimate.survival[:, k], np.nan).astype(float))
+        for month, survival in _survival(estimate).items():
+            row = mean(f"{prefix}.s{month}", survival.astype(float))
+            yield row if row["trials"] else row | dict.fromkeys(("estimate", "mcse", "low", "high"), math.inf)
+
+
+def _survival(estimate: Estimate) -> dict[int, NDArray[np.float32]]:
+    """Survival at each landmark, by month; NaN in a trial without patients of the group."""
+    some = estimate.size > 0
+    return {m: np.where(some, estimate.survival[:, k], np.float32(np.nan)) for k, m in enumerate(LANDMARKS)}
 
 
 def not_estimable(table: pd.DataFrame) -> pd.DataFrame:
     """The table as it is written: NE in place of +inf."""
     shown = table.copy()
-    for column in ("estimate", "low", "high"):
+    for column in ("estimate", "mcse", "low", "high"):
         if np.isinf(table[column]).any():
             shown[column] = table[column].astype(object).where(~np.isinf(table[column]), NOT_ESTIMABLE)
     return shown

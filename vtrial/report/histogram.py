@@ -24,23 +24,31 @@ _MOST_BARS = 36
 def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
     """Each tested rate, or median, over the trials of the first cell, with its null and critical rate.
 
-    Raises `InputError` where nothing is tested.
+    Raises `InputError` where nothing is tested, or no trial observes a rate or a median.
     """
-    protocol = result.protocols[0]
-    if not protocol.tests:
-        raise InputError(f"{result.scenario.where}: there is no [[test]], so no rate has a critical value")
+    protocol, tests = result.protocols[0], seen_tests(result)
+    if not tests:
+        raise InputError(f"{result.scenario.where}: there is no [[test]] of which a trial observes a rate or a median")
     trials: Any = result.trials[result.trials["cell"] == 0]
     return alt.concat(
-        *(_times(test, trials) if test.timed else _histogram(protocol, test, trials) for test in protocol.tests),
+        *(_times(test, trials) if test.timed else _histogram(protocol, test, trials) for test in tests),
         columns=2,
     )
+
+
+def seen_tests(result: "Result") -> list["TestSection"]:
+    """The tests of the first cell whose rate, or median, some trial observes."""
+    trials: Any = result.trials[result.trials["cell"] == 0]
+    return [
+        test
+        for test in result.protocols[0].tests
+        if (np.isfinite(trials[f"{test.endpoint}.median"]) if test.timed else trials[f"n.{test.population}"] > 0).any()
+    ]
 
 
 def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
     """A test's observed rate over trials, coloured by whether its count alone rejects."""
     trials = trials[trials[f"n.{test.population}"] > 0]
-    if trials.empty:
-        raise InputError(f"no trial {test.population} a patient, so there is no rate of {test.endpoint} to show")
     size, counts = trials[f"n.{test.population}"].to_numpy(int), trials[f"{test.endpoint}.count"].to_numpy(int)
     bound = protocol.numbers.bounds[test.name][size]
     rejects = counts >= bound if test.alternative == "greater" else counts <= bound
@@ -94,8 +102,6 @@ def _times(test: "TestSection", trials: Any) -> Any:
     """A test's observed Kaplan-Meier median over the trials where it is estimable, coloured by the test's decision."""
     median, reject = trials[f"{test.endpoint}.median"].to_numpy(float), trials[f"{test.name}.reject"].to_numpy(bool)
     known = np.isfinite(median)
-    if not known.any():
-        raise InputError(f"no trial has an estimable median of {test.endpoint} to show")
     step = max(0.1, round((median[known].max() - median[known].min()) / _MOST_BARS, 1))
     words = TIMES[cast("TimeEndpoint", test.endpoint)]
     names = {True: "rejects", False: "does not reject"}

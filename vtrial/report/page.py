@@ -9,7 +9,7 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from vtrial.estimate.times import WORDS
+from vtrial.estimate.times import WORDS, TimeEndpoint
 from vtrial.posterior import Posterior
 from vtrial.report import assumptions, charts, histogram, over_cut, survival, swimmer, tables, times_table
 from vtrial.report.answer import NOT_YET, precision, sentence, world_in_words
@@ -38,7 +38,7 @@ def render(result: "Result") -> str:
         _fit(result, posterior, number, discount)
         for number, (discount, posterior) in enumerate(result.posteriors.items())
     ]
-    answers = [_answer_figure(result)] if result.protocols[0].tests or result.scenario.swept else []
+    answers = [_answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
     times = _times(result)
     figures = [*answers, *times["times_figures"], *(figure for part in fits for figure in part["figures"])]
     return environment.get_template(_TEMPLATE).render(
@@ -211,9 +211,9 @@ _ASSUMED_OF_TIMES = (
 
 
 def _times(result: "Result") -> dict[str, Any]:
-    """What is shown of times to an event, of the first cell; nothing where no curve of all patients is estimated."""
-    protocol = result.protocols[0]
-    endpoints = survival.endpoints(protocol)
+    """What is shown of times to an event, of the first cell; nothing where no trial has a curve of all patients."""
+    there: dict[TimeEndpoint, Any] = {e: survival.analysed(result, e) for e in survival.endpoints(result.protocols[0])}
+    endpoints: list[TimeEndpoint] = [e for e, some in there.items() if some[: survival.TRIALS_OF_STATES].any()]
     if not endpoints:
         return {"times_figures": [], "times_of": "", "published": False}
     departures = times_table.departures(result)
@@ -236,9 +236,9 @@ def _times(result: "Result") -> dict[str, Any]:
     curves = len(figures)
     figures.append(
         drawn(
-            swimmer.swimmer(result),
+            swimmer.swimmer(result, int(there[endpoints[0]].argmax())),
             name="patients",
-            caption="One simulated trial, the first: its patients as the data cut shows them, at most "
+            caption="One simulated trial, the first with patients to show, as the data cut shows them: at most "
             f"{swimmer.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar "
             "ends at death or at the last attended visit; response, CR and progression stand where a visit documents "
             "them. A red stroke is where progression-free survival is censored: at the last visit free of progression, "

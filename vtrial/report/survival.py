@@ -14,7 +14,7 @@ import pandas as pd
 from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
-from vtrial.estimate.times import TIME_ENDPOINTS, WORDS, TimeEndpoint
+from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS, WORDS, TimeEndpoint
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence
@@ -41,10 +41,16 @@ def endpoints(protocol: "Protocol") -> tuple[TimeEndpoint, ...]:
     return tuple(endpoint for endpoint in order if (endpoint, "all") in protocol.plan.curves)
 
 
+def analysed(result: "Result", endpoint: TimeEndpoint, *, cell: int = 0) -> np.ndarray:
+    """In which trials anybody is in the analysis of an endpoint with a curve of all patients, bool (trials,)."""
+    of_cell: Any = result.trials["cell"] == cell
+    return result.trials.loc[of_cell, f"{endpoint}.s{LANDMARKS[0]}"].notna().to_numpy()
+
+
 def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConcatChart:
     """The trials' Kaplan-Meier curves of an endpoint, the published median, and the numbers at risk below.
 
-    Raises `InputError` where no curve of the endpoint is estimated.
+    Of the trials in which anybody is in the analysis. Raises `InputError` where no curve of the endpoint is estimated.
     """
     protocol = result.protocols[cell]
     if endpoint not in endpoints(protocol):
@@ -53,7 +59,7 @@ def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConca
     bands, left = _bands(result, protocol, endpoint)
     published = _published(result.evidence, endpoint)
     limits = [] if published.empty else published[["value", "low", "high"]].to_numpy().ravel()
-    end = _ceil(max([float(bands["month"].max()), *(float(v) for v in limits if math.isfinite(v))]), 3)
+    end = _ceil(max([float(bands["month"].max()), STEP, *(float(v) for v in limits if math.isfinite(v))]), 3)
     published = published.replace(math.inf, float(end))
     x = alt.X(
         "month:Q",
@@ -136,7 +142,8 @@ def states(result: "Result", *, cell: int = 0) -> alt.Chart:
 def occupancy(result: "Result", *, cell: int = 0) -> pd.DataFrame:
     """Mean share of the infused in each state by month. Columns: month, state, layer (0 lowest), share.
 
-    To the longest follow-up at the cut; within it as everything truly is, whether or not the cut has seen it.
+    To the longest follow-up at the cut; within it as everything truly is, whether or not the cut has seen it. Raises
+    `InputError` where nobody is infused.
     """
     protocol = with_times(result, cell)
     simulation = result.scenario.design.simulation
@@ -144,9 +151,11 @@ def occupancy(result: "Result", *, cell: int = 0) -> pd.DataFrame:
     cohort, seen = engine.observed(
         protocol.plan, protocol.numbers, protocol.worlds, seed=simulation.seed, start=0, count=count
     )
-    months = np.arange(0.0, _ceil(float(seen.follow_up.max()) / DAYS, 3) + STEP / 2, STEP)
+    months = np.arange(0.0, max(_ceil(float(seen.follow_up.max()) / DAYS, 3), 3) + STEP / 2, STEP)
     path, someone = cohort.path, cohort.infused.any(axis=1)
     assert path is not None
+    if not someone.any():
+        raise InputError(f"{result.scenario.where}: nobody is infused in the first {count} trials")
     rows = []
     for month in months:
         day = month * DAYS
@@ -178,8 +187,12 @@ def _bands(result: "Result", protocol: "Protocol", endpoint: Any) -> tuple[pd.Da
         curves=(curve,), seed=simulation.seed, start=0, count=min(TRIALS, simulation.trials),
     )  # fmt: skip
     survival, at_risk = found[curve]
+    some = at_risk[:, 0] > 0
+    if not some.any():
+        raise InputError(f"{result.scenario.where}: nobody is in the analysis of '{endpoint}' in the first trials")
+    survival, at_risk = survival[some], at_risk[some]
     known = (at_risk > 0) | (survival == 0.0)
-    last = max(int(np.sum(known.mean(axis=0) >= KEPT)), 2)
+    last = max(int(np.sum(known.mean(axis=0) >= KEPT)), 1)
     survival = np.where(known, survival, np.nan)[:, :last]
     quantiles = np.nanquantile(survival, (0.025, 0.25, 0.5, 0.75, 0.975), axis=0)
     parts = [

@@ -142,7 +142,7 @@ def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int =
         row |= {part: number(found[f"{prefix}.{part}"], 1) for part in ("n", "events")}
         row |= {part: over_trials(metric) for part, metric in _PARTS.items()}
         row |= {f"ne_{part}": f"{found[f'{prefix}.{metric}.ne']:.1%}" for part, metric in _PARTS.items()}
-        row |= {f"s{month}": _share(found[f"{prefix}.s{month}"]) for month in LANDMARKS}
+        row |= {f"s{month}": _shown(found[f"{prefix}.s{month}"], ".0%") for month in LANDMARKS}
         rows.append(row)
         fact = f"{curve[0]}.all" if curve[1] == "all" else prefix
         if fact in told and "median" in told[fact].index:
@@ -189,10 +189,6 @@ def _told(told: pd.DataFrame, statistic: str) -> str:
         return ""
     row: Any = told.loc[statistic]
     return f"{_shown(row['published'], '.1f')}{'' if row['inside95'] else ' OUTSIDE'}"
-
-
-def _share(value: Any) -> str:
-    return "–" if math.isnan(value) else f"{value:.0%}"
 
 
 def _shown(value: Any, form: str) -> str:
