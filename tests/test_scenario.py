@@ -502,6 +502,27 @@ def test_a_dose_that_nobody_gets_may_lie_anywhere(evidence: Evidence, posterior:
     assert protocol_of('[[arm]]\ndoses = { "300" = 1, "900" = 0 }\n', evidence, posterior).doses == (300.0,)
 
 
+@pytest.mark.parametrize(
+    ("changes", "timed"),
+    [
+        ({}, True),
+        ({"simulation.endpoints": ["orr"]}, False),
+        ({"simulation.endpoints": []}, False),
+        ({"simulation.endpoints": ["orr", "os"]}, True),
+        ({"simulation.endpoints": [], "world.truth": {"orr": 0.5}}, False),
+        ({"simulation.endpoints": [], "world.truth": {"pfs_median": 4.0}}, True),
+    ],
+)
+def test_times_are_asked_for_unless_endpoints_say_otherwise(changes: dict[str, object], timed: bool) -> None:
+    assert load_scenario("karmma").replace(changes).design.timed == timed
+
+
+def test_a_test_of_a_time_asks_for_times() -> None:
+    changed = load_scenario("pfs-benchmark").replace({"simulation.endpoints": []})
+    assert any(test.timed for test in changed.design.test)
+    assert changed.design.timed
+
+
 def test_an_unknown_study_is_refused() -> None:
     with pytest.raises(InputError, match=r"there is no study 'karma'; did you mean 'karmma'\?"):
         vtrial.run(tomllib.loads(PLAIN + '[world]\nstudy = "karma"\n'))

@@ -106,6 +106,24 @@ def test_119_patients_at_300(posterior, truth, expected):
     assert result.value("orr.reject", method="exact")[0] == pytest.approx(expected, abs=5e-6)
 
 
+def test_times_are_not_even_fitted_where_none_is_asked(posterior):
+    """And nothing else changes: neither the draws of the rates nor the patients."""
+    asked = vtrial.load_scenario("karmma-sample-size").replace({"cohort.enrolled": 40, "simulation.trials": 300})
+    rates, both = (
+        vtrial.run(asked.replace({"sweep": {}, "simulation.endpoints": endpoints}))
+        for endpoints in (["orr", "cr", "crs3"], ["orr", "cr", "crs3", "os"])
+    )
+    assert (rates.posterior.survival is None, both.posterior.survival is None) == (True, False)
+    np.testing.assert_array_equal(rates.posterior.intercept, both.posterior.intercept)
+    np.testing.assert_array_equal(rates.posterior.slope, both.posterior.slope)
+    shared = list(rates.trials.columns)
+    assert not [column for column in shared if column.startswith(("dor", "pfs", "os."))]
+    assert rates.trials.equals(both.trials[shared])
+    assert rates.posterior.key != both.posterior.key
+    with pytest.raises(vtrial.InputError, match="no curve of 'os'"):
+        rates.plot_survival("os")
+
+
 def test_planned_dropout_is_an_option(posterior):
     design = vtrial.load_scenario("karmma-sample-size").replace({"sweep": {"cohort.attrition": [0.15, "fitted"]}})
     result = vtrial.run(design.replace({"cohort.enrolled": 60}), trials=500)

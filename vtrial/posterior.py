@@ -138,7 +138,7 @@ def fit(
 
 
 def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
-    """Hash of everything a fit depends on: facts, priors, the models' code, versions and settings."""
+    """Hash of everything a fit depends on: facts, what is modelled of them, priors, code, versions and settings."""
     package = Path(__file__).resolve().parent
     code = hashlib.sha256()
     for source in sorted(
@@ -150,13 +150,15 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
         ]
     ):
         code.update(source.read_bytes())
-    depends_on = {
+    depends_on: dict[str, object] = {
         "evidence": evidence.sha256,
         "code": code.hexdigest(),
         "versions": {name: version(name) for name in ("pymc", "nutpie")},
         "settings": asdict(settings),
         "discount": float(discount),
     }
+    if evidence.left_out:
+        depends_on["left_out"] = sorted(evidence.left_out)
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
 

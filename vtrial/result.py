@@ -225,6 +225,8 @@ def _prepared(
     if len(studies) > 1:
         raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
     read = evidence.load(studies.pop())
+    if not any(cell.design.timed for cell in scenario.cells):
+        read = read.without("survival")  # a model of its own, which takes longest to fit
     largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)
     check_cost(scenario, largest or read.count("infused.all")[1])
     posteriors: dict[float, Posterior] = {}

@@ -7,7 +7,7 @@ themselves and each other, and trusted afterwards.
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import cast, get_args
@@ -72,13 +72,15 @@ LATENTS = ("response", "crs", "neurotoxicity")
 class Evidence:
     """What one study published, and what is assumed before reading it.
 
-    study: its name. folder: where it was read. facts: a row each, indexed by fact id. priors: priors.toml.
+    study: its name. folder: where it was read. facts: a row each, indexed by fact id. priors: priors.toml. left_out:
+    what is not to be modelled though the facts would allow it.
     """
 
     study: str
     folder: Path
     facts: pd.DataFrame
     priors: Priors
+    left_out: frozenset[System] = frozenset()
 
     def __repr__(self) -> str:
         return (
@@ -104,7 +106,12 @@ class Evidence:
     @cached_property
     def systems(self) -> tuple[System, ...]:
         """The systems that this study's facts allow to be modelled, in order."""
-        return tuple(s for s in get_args(System) if all(f in self.facts.index for f in self.reads(s)))
+        wanted = (system for system in get_args(System) if system not in self.left_out)
+        return tuple(system for system in wanted if all(fact in self.facts.index for fact in self.reads(system)))
+
+    def without(self, system: System) -> "Evidence":
+        """The same evidence, `system` not to be modelled."""
+        return replace(self, left_out=self.left_out | {system})
 
     def reads(self, system: System) -> list[str]:
         """The ids of the facts that the model of `system` reads."""

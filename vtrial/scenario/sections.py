@@ -206,8 +206,8 @@ class TestSection(_Strict):
 
 
 class SimulationSection(_Strict):
-    """trials: how many (default 10000). seed: 0 to 2**32 - 1 (default 1). endpoints: what is counted beside the
-    tests' endpoints (default: all that the study models)."""
+    """trials: how many (default 10000). seed: 0 to 2**32 - 1 (default 1). endpoints: what is estimated beside the
+    tests' endpoints (default: all that the study models); times to an event are not even fitted where none is asked."""
 
     trials: Annotated[int, Field(ge=1)] = 10_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
@@ -256,6 +256,13 @@ class Design(_Strict):
                     f'[cohort] infused = {cohort.infused} is not the {total} that allocation = "fixed" infuses'
                 )
         return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether anything is asked, or stated, of times to an event."""
+        asked, truth = self.simulation.endpoints, self.world.truth
+        stated = isinstance(truth, Mapping) and bool(set(TIMES) & set(truth))
+        return asked is None or stated or bool(set(TIME_ENDPOINTS) & {*asked, *(test.endpoint for test in self.test)})
 
     def ordered_tests(self) -> list[TestSection]:
         """The tests, each after the one that it waits for. Raises `ValueError` for a cycle."""
