@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.polynomial import polynomial
 from scipy.optimize import brentq
+from scipy.special import gammaln
 
 from vtrial.evidence.times import MEDIANS, TimeSummaries
 from vtrial.models.observed import TENTHS, Expected, Grid, curve, observation, steps
@@ -25,6 +26,7 @@ from vtrial.multistate import DEPTHS, Schedule
 IS_DOR = np.repeat([time == "dor" for time, _ in MEDIANS], 3)  # by low, median, high
 KINDS = np.tile([1, 0, 2], len(MEDIANS))  # of level: of the lower limit, of the median, of the upper limit
 _HALF_WIDTH = 20  # tenths of a month on either side, over which a plateau at one half may reach
+_GONE = 9  # so many censored patients less one are counted one by one
 _RIDGE = 0.02  # taken off correlations, which are rounded
 _FEWEST = 0.3  # 1 / sqrt of the fewest patients (11) for whom the levels of limits are worked out
 
@@ -47,6 +49,7 @@ def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
         "known": np.array(known),
         "open": np.array(open_),
         "groups": groups,
+        "lattice": np.concatenate([_lattice(round(float((told.sizes * g).sum()))) for g in groups]),
         "ends": np.stack([_ends(told.schedule, time) for time, _ in MEDIANS]),
         "even": np.array([1.0 - round(float((told.sizes * g).sum())) % 2 for g in groups]),
         "clocks": told.schedule.by(0.1 * np.array(tenth) + IS_DOR),
@@ -67,6 +70,34 @@ def mask(group: str, doses: int) -> np.ndarray:
     return cells
 
 
+def _lattice(n: int) -> np.ndarray:
+    """Levels of lower limit, median and upper limit in n, n - 1, ... patients none of whom is censored, (3, _GONE).
+
+    Events are counted: a limit is the time of the first event after which the band has crossed one half.
+    """
+    found = np.full((3, _GONE), np.nan)
+    for gone in range(_GONE):
+        left = n - gone
+        survival = 1.0 - np.arange(1, max(left, 1)) / max(left, 1)
+        if len(survival) > _GONE:
+            width = 1.959964 * np.sqrt((1.0 - survival) / (survival * left)) / -np.log(survival)
+            for row, sign in ((0, 1.0), (2, -1.0)):
+                crossed = np.log(-np.log(survival)) + sign * width >= np.log(np.log(2.0))
+                if crossed.any():
+                    found[row, gone] = 1.0 - (np.argmax(crossed) + 0.5) / left
+    found[1] = 0.5
+    return found
+
+
+def _on_lattice(smooth: Any, censored: Any, lattice: Any) -> Any:
+    """Level, averaged over how many are censored before, of mean `censored`; `smooth` where that is not in `_GONE`."""
+    gone = np.arange(_GONE)
+    weight = jnp.exp(gone * jnp.log(censored + 1e-9)[:, None] - censored[:, None] - gammaln(gone + 1.0))
+    known = jnp.isfinite(lattice)
+    weight = jnp.where(known, weight, 0.0)
+    return (weight * jnp.where(known, lattice, 0.0)).sum(1) + (1.0 - weight.sum(1)) * smooth
+
+
 def _ends(schedule: Schedule, time: str) -> np.ndarray:
     """Tenth of a month after each visit's window, on the clock of a time, (visits,)."""
     months = np.array(schedule.months) + schedule.window - (schedule.months[0] if time == "dor" else 0.0)
@@ -84,7 +115,8 @@ def log_likelihood(of: Expected, grid: Grid, data: Mapping[str, Any]) -> Any:
     survival, gap = 0.5 * (before + after), before - after
     summed = 0.5 * (greenwood[at, tenth] + greenwood[at, tenth + 1])
     effective = (1.0 - survival) / (survival * jnp.maximum(summed, 1e-8))
-    level = _levels(1.0 / jnp.sqrt(jnp.clip(effective, 1.0 / _FEWEST**2, 1000.0)), KINDS)
+    smooth = _levels(1.0 / jnp.sqrt(jnp.clip(effective, 1.0 / _FEWEST**2, 1000.0)), KINDS)
+    level = _on_lattice(smooth, -jnp.log(uncensored[at, tenth]), data["lattice"])
 
     # from one crossing to the next: what is left of those at risk is binomial
     def since_last(values: Any, first: float) -> Any:
