@@ -149,7 +149,7 @@ def curve(parts: Any, matrices: Any, n: Any) -> tuple[Any, Any, Any]:
     patient with the event, a Poisson number of others is at risk: where it becomes small, an event no longer
     moves the estimate by its hazard, and where nobody is left, nothing does.
     """
-    events = sum(jnp.dot(part, m) for part, m in zip(parts[:CENSORED], matrices[:CENSORED], strict=True))
+    events: Any = sum(jnp.dot(part, m) for part, m in zip(parts[:CENSORED], matrices[:CENSORED], strict=True))
     censored = jnp.dot(parts[CENSORED], matrices[CENSORED])
     new, gone = jnp.diff(events, axis=-1), jnp.diff(censored, axis=-1)
     at_risk = jnp.asarray(n)[..., None] * jnp.maximum(1.0 - events[..., :-1] - censored[..., :-1] - 0.5 * gone, 1e-4)
