@@ -1,30 +1,37 @@
 """Ranks -> a table and a figure: is each quantity's rank uniform, within simultaneous 95% bands?"""
 
+from datetime import date
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
 OUT = Path(__file__).parent
+NULLS = 4000  # simulated sets of uniform ranks, from which the bands come
+
+
+def _below(ranks: np.ndarray, kept: int) -> np.ndarray:
+    """How many ranks lie below 1, 2, ... kept, (kept,)."""
+    return (ranks[:, None] < np.arange(1, kept + 1)[None]).sum(0)
 
 
 def _gamma(ranks: np.ndarray, kept: int) -> float:
     """Smallest pointwise tail probability of the ranks' empirical distribution (Sailynoja et al. 2022, sect. 3)."""
-    from scipy.stats import binom
-
-    n = len(ranks)
+    n, below = len(ranks), _below(ranks, kept)
     points = np.arange(1, kept + 1) / (kept + 1)
-    below = (ranks[:, None] < np.arange(1, kept + 1)[None]).sum(0)
-    tails = np.minimum(binom.cdf(below, n, points), binom.sf(below - 1, n, points))
-    return float(2 * tails.min())
+    return float(2 * np.minimum(binom.cdf(below, n, points), binom.sf(below - 1, n, points)).min())
+
+
+def _null(n: int, kept: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.array([_gamma(rng.integers(0, kept + 1, n), kept) for _ in range(NULLS)])
 
 
 def table(ranks: pd.DataFrame, kept: int, seed: int) -> pd.DataFrame:
-    """A row a quantity: mean rank (0 to 1, half expected), and p of the whole empirical distribution."""
-    rng = np.random.default_rng(seed)
-    n = ranks["trial"].nunique()
-    null = np.array([_gamma(rng.integers(0, kept + 1, n), kept) for _ in range(4000)])
+    """A row a quantity: mean rank (0 to 1, half expected), coverage, p of the whole empirical distribution."""
+    null = _null(ranks["trial"].nunique(), kept, seed)
     rows = []
     for quantity, group in ranks.groupby("quantity", sort=False):
         u = group["rank"].to_numpy()
@@ -35,12 +42,35 @@ def table(ranks: pd.DataFrame, kept: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def report(ranks: pd.DataFrame, at: str, kept: int, seed: int) -> None:
-    """Write ranks-<at>.csv and ranks-<at>.svg; print the table."""
+def figure(ranks: pd.DataFrame, kept: int, seed: int, title: str) -> alt.FacetChart:
+    """Empirical distribution of each quantity's ranks less the uniform one, within its simultaneous 95% band."""
+    n = ranks["trial"].nunique()
+    gamma = float(np.quantile(_null(n, kept, seed), 0.05))
+    points = np.arange(1, kept + 1) / (kept + 1)
+    band = {
+        f"{side}": binom.ppf(q, n, points) / n - points for side, q in (("low", gamma / 2), ("high", 1 - gamma / 2))
+    }
+    rows = [
+        pd.DataFrame({"quantity": quantity, "rank": points, "off": _below(u.to_numpy(), kept) / n - points, **band})
+        for quantity, u in ranks.groupby("quantity", sort=False)["rank"]
+    ]
+    order = list(ranks["quantity"].unique())
+    base = alt.Chart(pd.concat(rows)).encode(x=alt.X("rank:Q", title="rank of the truth", axis=alt.Axis(tickCount=3)))
+    area = base.mark_area(color="#bbbbbb", opacity=0.6).encode(
+        y=alt.Y("low:Q", title="ECDF - uniform"), y2=alt.Y2("high:Q")
+    )
+    line = base.mark_line(color="#0072B2", interpolate="step-after").encode(y="off:Q")
+    panel = alt.layer(area, line).properties(width=110, height=70)
+    return panel.facet(facet=alt.Facet("quantity:N", sort=order, title=None), columns=6, title=title)
+
+
+def report(ranks: pd.DataFrame, at: str, kept: int, seed: int, day: str | None = None) -> None:
+    """Write ranks-<at>.csv and ranks-<at>.svg, with seed and date; print the table."""
+    day = day or date.today().isoformat()
     failed = ranks[ranks["quantity"] == "failed"]
     ranks = ranks[ranks["quantity"] != "failed"]
     found = table(ranks, kept, seed)
-    found.round(3).to_csv(OUT / f"ranks-{at}.csv", index=False, lineterminator="\n")
+    found.round(3).assign(seed=seed, date=day).to_csv(OUT / f"ranks-{at}.csv", index=False, lineterminator="\n")
     print(found.round(3).to_string(index=False))
     print(
         f"{len(failed)} fits failed; divergent transitions in {(ranks.groupby('trial')['divergent'].max() > 0).sum()}"
@@ -49,20 +79,6 @@ def report(ranks: pd.DataFrame, at: str, kept: int, seed: int) -> None:
         f"{found['in 95% band'].sum()} of {len(found)} inside the simultaneous 95% band "
         f"(expected {0.95 * len(found):.0f})"
     )
-    data = ranks.assign(rank=ranks["rank"] / kept)
-    chart = (
-        alt.Chart(data)
-        .mark_bar(color="#0072B2")
-        .encode(
-            x=alt.X("rank:Q", bin=alt.Bin(step=0.1), title="rank of the truth among posterior draws (0 to 1)"),
-            y=alt.Y("count()", title="trials"),
-        )
-        .properties(width=110, height=60)
-        .facet(
-            "quantity:N",
-            columns=6,
-            title=f"Truths from the {at}, {data['trial'].nunique()} simulated trials, seed {seed}",
-        )
-    )
+    title = f"Truths from the {at}, {ranks['trial'].nunique()} simulated trials, seed {seed}, {day}"
     with alt.data_transformers.enable("default", max_rows=None):
-        chart.save(OUT / f"ranks-{at}.svg")
+        figure(ranks, kept, seed, title).save(OUT / f"ranks-{at}.svg")
