@@ -31,7 +31,11 @@ def name(protocol: Protocol, curve: Curve) -> str:
 
 def columns(protocol: Protocol, outcome: Outcome) -> dict[str, Any]:
     """Of each trial and curve: events, survival (NaN without patients), median with its limits (months or +inf)."""
-    found: dict[str, Any] = {"follow_up": outcome.follow_up}
+    found: dict[str, Any] = {
+        "follow_up": outcome.follow_up,
+        "retreated.n": outcome.retreated,
+        "retreated.responses": outcome.responding_again,
+    }
     for curve, estimate in outcome.curves.items():
         prefix = name(protocol, curve)
         found[f"{prefix}.events"] = estimate.events
@@ -46,10 +50,14 @@ def rows(
 ) -> Iterator[dict[str, object]]:
     """Of each curve: quantiles over trials of the median and its limits, P(not estimable), survival, events, width.
 
+    Before them follow-up and retreatment.
+
     mean, quantile: make a row of a metric's name and one value a trial.
     """
     for label, q in QUANTILES:
         yield quantile(f"follow_up.{label}", outcome.follow_up.astype(float), q)
+    yield mean("retreated.n", outcome.retreated.astype(float))
+    yield mean("retreated.responses", outcome.responding_again.astype(float))
     for curve, estimate in outcome.curves.items():
         prefix = name(protocol, curve)
         yield mean(f"{prefix}.n", estimate.size.astype(float))

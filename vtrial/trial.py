@@ -83,7 +83,8 @@ class Numbers:
 class Outcome:
     """What a trial ended with: numbers of patients, patients with each endpoint, tests that rejected, curves.
 
-    follow_up: median months from infusion to death or last contact.
+    follow_up: median months from infusion to death or last contact. retreated, responding_again: patients retreated for
+    a documented progression by the cut, and those of them who respond to it.
     """
 
     enrolled: Any
@@ -92,6 +93,8 @@ class Outcome:
     rejected: dict[str, Any]
     curves: dict[Curve, Estimate] = field(default_factory=dict[Curve, Estimate])
     follow_up: Any = None
+    retreated: Any = None
+    responding_again: Any = None
 
 
 def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
@@ -146,7 +149,7 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     cohort = enrol(key, world, numbers, plan)
     finally_seen = conduct.at_full_follow_up(cohort)
     counts: dict[Endpoint, Any] = {endpoint: proportions.count(finally_seen, endpoint) for endpoint in plan.endpoints}
-    curves, shown, follow_up = {}, {}, None
+    curves, shown, follow_up, retreated, again = {}, {}, None, None, None
     if plan.curves:
         at_cut = seen_at_cut(cohort, numbers, plan)
         ordered = times.prepared(at_cut, cohort.dose, {endpoint for endpoint, _ in plan.curves})
@@ -154,6 +157,10 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
         timed = [test for test in plan.tests if test.timed]
         shown = {test.name: times.shown(ordered, test, numbers.benchmarks[test.name]) for test in timed}
         follow_up = times.median_follow_up(at_cut)
+        retreated, again = (
+            jnp.sum(at_cut.infused_by_cut & mask, dtype=jnp.int32)
+            for mask in (at_cut.retreated_seen, at_cut.retreated_seen & cohort.path.retreatment_response)  # type: ignore[union-attr]
+        )
     sizes: dict[Population, Any] = {
         "enrolled": jnp.sum(finally_seen.enrolled, dtype=jnp.int32),
         "infused": jnp.sum(finally_seen.infused, dtype=jnp.int32),
@@ -165,4 +172,6 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
         rejected=decide(plan.tests, numbers.bounds, counts, sizes, shown),
         curves=curves,
         follow_up=follow_up,
+        retreated=retreated,
+        responding_again=again,
     )

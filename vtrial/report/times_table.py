@@ -26,6 +26,10 @@ _DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR"}
 COLUMNS = (
     "fact", "what", "statistic", "published", "q50", "q025", "q975", "not_estimable", "inside95", "use", "trials",
 )  # fmt: skip
+_RETREATED = (
+    ("retreatment.retreated.all", "retreated.n", "patients retreated after progression"),
+    ("retreatment.response.all", "retreated.responses", "of these, patients who responded again"),
+)
 NOTHING_PUBLISHED = pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -33,9 +37,9 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
     """A row a published number and statistic; +inf is "not estimable".
 
     Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths",
-    "follow-up"), published, q50, q025 and q975 (of the same statistic over trials, order statistics), not_estimable
-    (share of trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check": held back),
-    trials. Without rows where no curve is estimated.
+    "follow-up", "patients"), published, q50, q025 and q975 (of the same statistic over trials, order statistics),
+    not_estimable (share of trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check":
+    held back), trials. Without rows where no curve is estimated.
     """
     protocol = result.protocols[cell]
     of_cell: Any = result.trials[result.trials["cell"] == cell]
@@ -86,6 +90,9 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
     if "follow_up" in of_cell and "follow_up.all" in facts.index:
         value = float(facts.at["follow_up.all", "value"])  # type: ignore[arg-type]
         add("follow_up.all", "median follow-up to death or last contact", "follow-up", value, of_cell["follow_up"])
+    for fact, column, what in _RETREATED:
+        if column in of_cell and fact in facts.index:
+            add(fact, what, "patients", float(facts.at[fact, "count"]), of_cell[column])  # type: ignore[arg-type]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -166,7 +173,7 @@ def others_table(table: pd.DataFrame, id_: str) -> Markup | None:
     """What `published` has besides medians and their limits, for readers."""
     rows = []
     for _, row in table[~table["statistic"].isin(list(_STATISTICS.values()))].iterrows():
-        form = {"survival": ".0%", "deaths": ".0f"}.get(str(row["statistic"]), ".1f")
+        form = {"survival": ".0%", "deaths": ".0f", "patients": ".0f"}.get(str(row["statistic"]), ".1f")
         rows.append(
             {
                 "what": f"{row['what']} [{row['fact']}, {row['use']}]",

@@ -41,6 +41,10 @@ _OF_MEDIAN = {
     "median": "estimate",
 }
 _OF_CURVE = {"n": "patients, mean over trials", "events": "events, mean over trials"}
+_OF_RETREATED = {
+    "n": "patients retreated after documented progression by the cut, mean over trials",
+    "responses": "of these, patients who respond again, mean over trials",
+}
 _DEPTHS = {"none": ", no response", "pr": ", best response PR", "vgpr": ", VGPR", "cr": ", CR or better"}
 
 
@@ -89,6 +93,8 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
 def _time_in_words(result: "Result", metric: str) -> tuple[str, str]:
     """A heading and a line for a metric of a curve, such as ``dor.cr.median.low.q50``."""
     name, _, rest = metric.partition(".")
+    if name == "retreated" and rest in _OF_RETREATED:
+        return "Patients", _OF_RETREATED[rest]
     if name == "follow_up" and rest in _OVER_TRIALS:
         return "Median follow-up, months", _OVER_TRIALS[rest]
     if name in TIME_ENDPOINTS:
