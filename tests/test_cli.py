@@ -298,6 +298,22 @@ def test_trials_and_seed_default_to_the_scenarios_own(whole: tuple[Path, Said]) 
     assert trials["orr.reject", "simulated"] == TRIALS
 
 
+def test_trials_without_a_response_are_answered_too(call: Call, tmp_path: Path, posterior: Posterior) -> None:
+    """Nobody responds: duration of response is not estimable, its tests reject nothing, everything else is there."""
+    tests = '[[test]]\nname = "long"\nendpoint = "dor"\nnull = 4\nmethod = "log-rank"\n'
+    tests += '[[test]]\nname = "middle"\nendpoint = "dor"\nnull = 4\nmethod = "median"\n'
+    (tmp_path / "none.toml").write_text("[world]\ntruth = { orr = 1e-6 }\n[cohort]\nenrolled = 10\n" + tests)
+    said = call("run", "none.toml", "--trials", "200", "--out", "out")
+    assert said.status == 0, said
+    table = pd.read_csv(tmp_path / "out" / "characteristics.csv").set_index("metric")
+    assert (table.loc[["long.reject", "middle.reject"], "estimate"].astype(float) == 0.0).all()
+    assert (table.loc[["dor.median.q50", "dor.s6"], "estimate"] == "NE").all()
+    assert float(table.loc["pfs.median.q50", "estimate"]) > 0  # type: ignore[arg-type]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "chart-survival-pfs" in page
+    assert "chart-survival-dor" not in page
+
+
 def test_what_is_not_estimable_is_printed_as_ne() -> None:
     assert [cli._cell(value) for value in (float("inf"), 21.16, 0.25, float("nan"))] == ["NE", "21.16", "0.2500", ""]
     table = cli._table(pd.DataFrame({"metric": ["os.median.q50"], "estimate": [float("inf")]}))
@@ -344,6 +360,21 @@ def test_bad_options_are_refused_and_nothing_is_written(
             'endpoint = "pfs"\nmethod = "normal"',
             '[[test]] \'orr\': method of "pfs" is one of log-rank, median, not "normal"',
         ),
+        (
+            'endpoints = ["orr"]',
+            'endpoints = ["pfs"]\n[calendar]\ndata_cut = { month = 1 }',
+            "[calendar] data_cut month = 1 is before the first possible infusion (month 1.3)",
+        ),
+        ("[cohort]", "[calendar]\naccrual_per_month = -3\n[cohort]", "[calendar] accrual_per_month = -3: "),
+        ("[cohort]", "[calendar]\nvisits = [1, 3, 2]\n[cohort]", "visits must increase from above 0, but 2 follows 3"),
+        ('"300" = 1', '"300" = 0', "[[arm]] 'one': doses must have a share above 0"),
+        ("enrolled = 20", "enrolled = 0", "[cohort] enrolled = 0: "),
+        (
+            'endpoint = "orr"\nnull = 0.5',
+            'endpoint = "pfs"\nmethod = "log-rank"\nnull = 0',
+            "[[test]] 'orr' null = 0: input should be greater than 0",
+        ),
+        ("orr = 0.65", "pfs_median = 1e-9", "truth.pfs_median = 1e-09 months cannot be reached"),
         ('endpoint = "orr"', 'endpoint = "orr"\nafter = "orr"', "tests wait for each other in a cycle: orr"),
     ],
 )

@@ -4,9 +4,11 @@ refused in one line."""
 import tomllib
 from typing import Any
 
+import numpy as np
 import pytest
 
-from vtrial import InputError
+from vtrial import InputError, timing
+from vtrial.evidence import Evidence
 from vtrial.evidence.priors import visits_fit
 from vtrial.scenario import Scenario, from_dict, load_scenario
 from vtrial.scenario.sections import TestSection
@@ -192,6 +194,16 @@ def test_a_test_of_a_time_and_its_defaults() -> None:
     assert not only_test(RATE).timed
     for endpoint in ("dor", "os"):
         assert only_test(LOG_RANK.replace("pfs", endpoint)).endpoint == endpoint
+
+
+@pytest.mark.parametrize("scale", ["documented", "latent"])
+def test_the_shortest_benchmark_is_a_finite_hazard(evidence: Evidence, scale: str) -> None:
+    design = read(LOG_RANK.replace("4", "1e-300") + f'scale = "{scale}"\n').design
+    hazard = timing.benchmark(design.test[0], design, evidence, "x").hazard
+    assert hazard[0] == 0.0
+    assert np.isfinite(hazard).all()
+    assert (np.diff(hazard) >= 0).all()
+    assert hazard[-1] > 20
 
 
 def test_rates_and_times_wait_for_each_other() -> None:

@@ -110,7 +110,7 @@ def benchmark(test: TestSection, design: Design, evidence: Evidence, where: str)
         free = 1.0 - falls @ visits.by(days / DAYS)
         hazard = -np.log(np.maximum(free, 1e-12))
     return Benchmark(
-        hazard=hazard.astype(np.float32),
+        hazard=np.minimum(hazard, 1e30).astype(np.float32),
         median=np.float32(test.null * DAYS),
         z=np.float32(norm.isf(alpha)),
     )
