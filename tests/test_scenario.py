@@ -68,8 +68,8 @@ def test_every_shipped_scenario_loads(file: Path) -> None:
     assert scenario.design.question.endswith("?")
     if file.stem == "pfs-benchmark":
         assert [(test.endpoint, test.method, test.null) for test in scenario.design.test] == [
-            ("pfs", "log-rank", 4.0),
             ("pfs", "median", 4.0),
+            ("pfs", "log-rank", 4.0),
         ]
     else:
         assert [test.name for test in scenario.design.ordered_tests()] == ["orr", "cr"]
@@ -94,7 +94,9 @@ def test_what_the_shipped_scenarios_sweep() -> None:
     def swept(name: str) -> list[dict[str, Any]]:
         return [cell.swept for cell in load_scenario(name).cells]
 
-    assert swept("karmma") == swept("dose-450") == swept("pfs-benchmark") == [{}]
+    assert swept("karmma") == swept("dose-450") == [{}]
+    nulls = ({"pfs_median": 4}, {"pfs_median": 4, "scale": "latent"})
+    assert swept("pfs-benchmark") == [{"world.truth": truth} for truth in ("posterior", *nulls)]
     assert swept("next-trial") == [{"world.between_trial_sd": sd} for sd in (0.0, 0.3, 0.5)]
     assert swept("karmma-type-one-error") == [{"world.truth": {"orr": 0.5, "cr": 0.1}}, {"world.truth": {"cr": 0.1}}]
     cuts = [cell["calendar.data_cut"] for cell in swept("follow-up")]

@@ -71,6 +71,27 @@ def fixed(
     return World(intercept[None], slope[None], survival)
 
 
+def at_pfs_median(
+    median: float, posterior: Posterior, evidence: Evidence, where: str, *, latent: bool
+) -> tuple[World, World]:
+    """Two worlds in which median progression-free survival is `median` months, latent or documented.
+
+    In the first nobody responds or dies before progression, whose latent time is exponential. The second is the study's
+    own, as `fixed` makes it. Raises `InputError` where there is no such world.
+    """
+    mean = posterior_mean(posterior)
+    intercept, slope, rates = mean.intercept[0].copy(), mean.slope[0].copy(), mean.survival[0].copy()  # type: ignore[index]
+    own = _hold_pfs(intercept, slope, rates, median, evidence, where, latent=latent)
+    never = -50.0
+    plain, flat = rates.copy(), slope.copy()
+    plain[[Number.SHAPE, Number.DOSE]] = 0.0
+    plain[[Number.DEATH_EARLY, Number.DEATH_MIDDLE, Number.DEATH_LATE]] = never
+    bare = np.where(np.isin(np.arange(len(Step)), (Step.RESPONSE, Step.CRS5)), never, intercept)
+    flat[Step.RESPONSE] = 0.0
+    plain = _hold_pfs(bare, flat, plain, median, evidence, where, latent=latent)
+    return World(bare[None], flat[None], plain[None]), World(intercept[None], slope[None], own[None])
+
+
 def _hold_pfs(
     intercept: np.ndarray,
     slope: np.ndarray,

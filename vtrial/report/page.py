@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from vtrial.estimate.times import WORDS, TimeEndpoint
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, histogram, over_cut, survival, swimmer, tables, times_table
+from vtrial.report import assumptions, charts, histogram, over_cut, reruns, survival, swimmer, tables, times_table
 from vtrial.report.answer import NOT_YET, precision, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.words import listed, point
@@ -82,7 +82,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
     timed = bool(result.protocols[0].plan.curves)
     if timed and not result.scenario.swept:
         shown = cells
-    sizes = tables.sizes(result)
+    sizes, of_times = tables.sizes(result), reruns.sizes_of_times(result)
     return {
         "swept": listed(result.scenario.swept) if result.scenario.swept else "",
         "cells": len(cells),
@@ -91,6 +91,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
         "details": [_every_metric(result, cell.number, timed) for cell in shown],
         "cells_left_out": len(cells) - len(shown) if shown else 0,
         "sizes": None if sizes.empty else tables.sizes_table(sizes, "sizes"),
+        "sizes_of_times": None if of_times.empty else reruns.sizes_of_times_table(of_times, "sizes-of-times"),
         "excess": [] if sizes.empty else tables.excess(sizes),
         "posterior_method": not sizes.empty and bool((sizes["method"] == "posterior").any()),
     }
@@ -110,7 +111,7 @@ def _every_metric(result: "Result", cell: int, timed: bool) -> tuple[str, Markup
 
 def _assumed(result: "Result") -> dict[str, Any]:
     world = result.protocols[0].design.world
-    by_section = assumptions.settings(result)
+    by_section, varied = assumptions.settings(result), reruns.visits_varied(result)
     return {
         "study": result.evidence.study,
         "priors_file": result.evidence.priors,
@@ -120,6 +121,7 @@ def _assumed(result: "Result") -> dict[str, Any]:
         "correlations": tables.drawn(
             assumptions.correlations(result), "correlations", right=["value"], code=["pair"], labels={"origin": "from"}
         ),
+        "visits_varied": None if varied.empty else reruns.visits_varied_table(varied, "visits-varied"),
         "nearly_circular": assumptions.NEARLY_CIRCULAR,
         "between_trial_sd": world.between_trial_sd,
         "sd_swept": "world.between_trial_sd" in result.scenario.swept,
