@@ -91,7 +91,7 @@ def _lattice(n: int) -> np.ndarray:
 
 def _on_lattice(smooth: Any, censored: Any, lattice: Any) -> Any:
     """Level, averaged over how many are censored before, of mean `censored`; `smooth` where that is not in `_GONE`."""
-    gone = np.arange(_GONE)
+    gone = np.arange(float(_GONE))
     weight = jnp.exp(gone * jnp.log(censored + 1e-9)[:, None] - censored[:, None] - gammaln(gone + 1.0))
     known = jnp.isfinite(lattice)
     weight = jnp.where(known, weight, 0.0)

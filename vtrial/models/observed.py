@@ -95,7 +95,7 @@ def expected(flow: Flows, grid: Grid, goes_on: Any, follows: Any, sizes: Any) ->
     ends = jnp.maximum(at - jnp.concatenate([at[..., 1:], jnp.zeros_like(at[..., :1])], -1), 0.0)
     censored = ends * (left - 0.5 * dying)
     stays = np.maximum(np.eye(k + 1), 1.0 - missed)  # else at the visit before, but not before the start
-    earlier = missed * censored[..., 1:] * (np.arange(1, k + 1)[None, :] > np.arange(k + 1)[:, None])
+    earlier = missed * censored[..., 1:] * (np.arange(1, k + 1)[None, :] > np.arange(k + 1)[:, None]).astype(float)
     censored = censored * stays + jnp.concatenate([earlier, jnp.zeros_like(earlier[..., :1])], -1)
     at_visit = at[..., 1:]
     seen = (flow.documented * at_visit, flow.later * at_visit)
@@ -109,7 +109,7 @@ def expected(flow: Flows, grid: Grid, goes_on: Any, follows: Any, sizes: Any) ->
         by_response = part[1:, :, 1:, 1:] if n == CENSORED else part[1:, :, 1:]  # responders start at a visit
         shallow = weights[1:3, :, 1:] * by_response[:2]
         deep = jnp.einsum("djk,dkl->djl", both, by_response[2])
-        later = unseen * (n == CENSORED)  # nothing is seen of these but that they end
+        later = unseen * float(n == CENSORED)  # nothing is seen of these but that they end
         very_good = (1.0 - share)[:, None, None] * shallow[1] + share[:, None, None] * later
         pfs_vgpr = (1.0 - share)[:, None] * whole[2]
         if n == CENSORED:
