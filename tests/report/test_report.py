@@ -125,7 +125,7 @@ def test_the_answer_and_its_numbers(karmma_result: Result, karmma_html: str) -> 
     for metric in karmma_result.characteristics["metric"].unique():
         estimate, mcse = karmma_result.value(metric)
         months = metric.startswith("follow_up") or (".median." in metric and not metric.endswith(".ne"))
-        digits = 2 if months or metric.endswith((".n", ".events")) or metric.startswith("n.") else 4
+        digits = 2 if months or metric.endswith((".n", ".events", ".responses")) or metric.startswith("n.") else 4
         row = by_metric[metric]
         for figure in (estimate, mcse):
             assert (">NE<" if math.isinf(figure) else f">{figure:.{digits}f}<") in row, metric
