@@ -129,7 +129,8 @@ def test_the_score_at_the_truth_is_centred_and_as_large_as_its_information(simul
         data = {name: jnp.asarray(np.stack([one[name] for one in seen])) for name in seen[0]}
         z = jnp.asarray((rates - mean) / sd)
         score = np.asarray(jax.jit(jax.vmap(jax.grad(density), (None, 0)))(z, data))
-        curvature = np.asarray(jax.jit(jax.vmap(jax.hessian(density), (None, 0)))(z, data)).mean(0)
+        few = {name: values[:40] for name, values in data.items()}
+        curvature = np.asarray(jax.jit(jax.vmap(jax.hessian(density), (None, 0)))(z, few)).mean(0)
     assert np.isfinite(score).all()
     whole = np.linalg.inv(np.eye(len(mean)) - curvature)  # the posterior's covariance, in prior SDs
     posterior_sd = np.sqrt(np.diag(whole))
