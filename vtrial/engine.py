@@ -69,6 +69,19 @@ def _observed(
     return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
 
 
+@partial(jax.jit, static_argnames=("plan", "count"))
+def _estimated(
+    seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan, count: int
+) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
+    def one(number: Any) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
+        enrolled = trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
+        seen = trial.seen_at_cut(enrolled, numbers, plan)
+        ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
+        return enrolled, seen, {curve: times.estimate(ordered, curve) for curve in plan.curves}
+
+    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
+
+
 @partial(jax.jit, static_argnames=("plan", "curves", "count"))
 def _curves(
     seed: Any,
@@ -184,6 +197,16 @@ def observed(
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
     with jax.enable_x64(False):
         found = _observed(seed_, jnp.asarray(start, jnp.uint32), worlds_, numbers_, plan=plan, count=count)
+        return jax.tree.map(np.asarray, found)
+
+
+def estimated(
+    plan: Plan, numbers: Numbers, worlds: World, *, seed: int, start: int, count: int
+) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
+    """As `observed`, and the estimates of the plan's curves, NumPy arrays (count, ...)."""
+    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
+    with jax.enable_x64(False):
+        found = _estimated(seed_, jnp.asarray(start, jnp.uint32), worlds_, numbers_, plan=plan, count=count)
         return jax.tree.map(np.asarray, found)
 
 

@@ -32,13 +32,17 @@ class FitError(RuntimeError):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a fit is sampled. The seed is part of the settings, so a fit can be repeated."""
+    """How a fit is sampled. The seed is part of the settings, so a fit can be repeated.
+
+    draws, tune: a chain. simulated: trials against which the fit of times is corrected.
+    """
 
     draws: int = 2000
     tune: int = 1000
     chains: int = 4
     seed: int = 2021
     target_accept: float = 0.9
+    simulated: int = 4000
 
 
 @dataclass(frozen=True)
@@ -141,12 +145,22 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
     """Hash of everything a fit depends on: facts, what is modelled of them, priors, code, versions and settings."""
     package = Path(__file__).resolve().parent
     code = hashlib.sha256()
+    rooms = ("models", "cohort", "conduct", "estimate")  # a fit of times simulates trials
+    alone = (
+        "curves",
+        "multistate",
+        "evidence/times",
+        "protocol",
+        "scenario/as_run",
+        "timing",
+        "trial",
+        "engine",
+        "world",
+    )
     for source in sorted(
         [
-            *(package / "models").glob("*.py"),
-            package / "curves.py",
-            package / "multistate.py",
-            package / "evidence" / "times.py",
+            *(file for room in rooms for file in (package / room).glob("*.py")),
+            *(package / f"{name}.py" for name in alone),
         ]
     ):
         code.update(source.read_bytes())

@@ -65,10 +65,19 @@ def prepare(
 
     Raises `InputError` for what the study cannot support.
     """
+    worlds = _worlds(cell.design, evidence, posterior, where)
+    order = permuted(worlds, cell.design.simulation.seed)
+    ess = posterior.ess if worlds.size > 1 else math.inf
+    return in_worlds(cell, evidence, order, ess, where=where, capacity=capacity)
+
+
+def in_worlds(
+    cell: Cell, evidence: Evidence, worlds: World, ess: float = math.inf, *, where: str, capacity: int | None = None
+) -> Protocol:
+    """The protocol of a cell in given worlds, whatever truth it states. Raises `InputError` as `prepare`."""
     design = cell.design
     doses, shares = _doses(design, evidence, where)
     target, size = _size(design, evidence, shares)
-    worlds = _worlds(design, evidence, posterior, where)
     needed = size if target == "enrolled" else _room(size, worlds, design.world.between_trial_sd)
     if needed > MAX_PATIENTS:
         raise InputError(
@@ -110,11 +119,11 @@ def prepare(
     return Protocol(
         plan=plan,
         numbers=numbers,
-        worlds=permuted(worlds, design.simulation.seed),
+        worlds=worlds,
         doses=doses,
         shares=shares,
         tests=tuple(tests),
-        ess=posterior.ess if worlds.size > 1 else math.inf,
+        ess=ess,
         design=design,
         evidence=evidence,
     )

@@ -20,11 +20,13 @@ MAX_DAYS = 20_000
 def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: str) -> tuple[Curve, ...]:
     """The curves to estimate: each endpoint overall, by dose where there are several, and by depth of response.
 
+    Where `endpoints` leaves out an endpoint that a test is about, overall alone.
+
     Raises `InputError` where a time is asked for that the study does not model.
     """
     asked = design.simulation.endpoints
     wanted = set(TIME_ENDPOINTS if asked is None else asked) & set(TIME_ENDPOINTS)
-    wanted |= {test.endpoint for test in design.test if test.timed}
+    tested = {test.endpoint for test in design.test if test.timed} - wanted
     if "survival" not in evidence.systems:
         for test in design.test:
             if test.timed:
@@ -40,7 +42,8 @@ def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: 
         "pfs": ["all", *by_dose, "cr"],
         "os": ["all", *by_dose],
     }
-    return tuple((endpoint, group) for endpoint in TIME_ENDPOINTS if endpoint in wanted for group in groups[endpoint])
+    asked_for = {endpoint: groups[endpoint] for endpoint in wanted} | {endpoint: ["all"] for endpoint in tested}
+    return tuple((endpoint, group) for endpoint in TIME_ENDPOINTS for group in asked_for.get(endpoint, ()))
 
 
 def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> Calendar:

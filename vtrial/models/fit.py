@@ -18,8 +18,9 @@ import xarray as xr
 
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import TimeSummaries, published
-from vtrial.models import disposition, ladder, response, survival, toxicity
-from vtrial.posterior import FitError, Settings
+from vtrial.models import adjusted, disposition, ladder, response, survival, toxicity
+from vtrial.posterior import FitError, Posterior, Settings
+from vtrial.world import World
 
 MAX_RHAT = 1.01
 MIN_ESS = 400.0
@@ -45,9 +46,10 @@ def sample(
 ) -> xr.DataTree:
     """Draw from the posterior. Returns ArviZ's layout, with groups `prior` and `diagnostics`.
 
-    Two models that share no parameter: the steps, and time to event (given the published responses). Raises `FitError`
-    where R-hat, effective sample sizes or divergences say that one did not converge, after a second try with
-    smaller steps.
+    Two models that share no parameter: the steps, and time to event (given the published responses), which is then
+    corrected against simulated trials (`adjusted`; group `correction`). Raises `FitError` where R-hat, effective
+    sample sizes or divergences say that one did not converge, after a second try with smaller steps, or where the
+    correction is too large to be trusted.
     """
     settings = settings or Settings()
     model = build(evidence, discount)
@@ -58,13 +60,19 @@ def sample(
     steps = _sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress)
     if "survival" not in evidence.systems:
         return steps
-    return _joined(steps, sample_survival(evidence, published(evidence), discount, settings, progress=progress))
+    told = published(evidence)
+    times = sample_survival(evidence, told, discount, settings, progress=progress)
+    if discount > 0:
+        fitted = Posterior(evidence.study, steps, key="", sha256="")
+        world = World(fitted.intercept.mean(0), fitted.slope.mean(0))
+        times = _corrected(times, evidence, told, world, discount, settings)
+    return _joined(steps, times)
 
 
 def sample_survival(
     evidence: Evidence, told: TimeSummaries, discount: float, settings: Settings, *, progress: bool = False
 ) -> xr.DataTree:
-    """Draw the numbers of the multi-state model, given the summaries of one trial."""
+    """Draw the numbers of the multi-state model under its approximate likelihood, given the summaries of one trial."""
     with _double_precision(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Numba will use object mode")  # the likelihood is one JAX function
         model = survival.build(evidence, told, discount)
@@ -105,6 +113,27 @@ def _sampled(
     raise FitError(f"the fit of {evidence.study} did not converge and is refused: {'; '.join(problems)}")
 
 
+def _corrected(
+    times: xr.DataTree, evidence: Evidence, told: TimeSummaries, steps: World, discount: float, settings: Settings
+) -> xr.DataTree:
+    """Times corrected against the simulator, with a group `correction`."""
+    posterior = times["posterior"].to_dataset().transpose("chain", "draw", "rate")
+    with _double_precision():
+        draws, how = adjusted.corrected(
+            posterior["survival"].values,
+            evidence,
+            told,
+            steps,
+            discount=discount,
+            trials=settings.simulated,
+            seed=settings.seed,
+        )
+    groups = {name: group.to_dataset() for name, group in times.children.items()}
+    groups["posterior"] = posterior.assign(survival=(("chain", "draw", "rate"), draws))
+    groups["diagnostics"] = _diagnostics(xr.DataTree.from_dict(groups), groups["prior"])
+    return xr.DataTree.from_dict(groups | {"correction": how})
+
+
 def _joined(one: xr.DataTree, other: xr.DataTree) -> xr.DataTree:
     """Two posteriors without a common parameter, side by side."""
     groups = {}
@@ -112,6 +141,8 @@ def _joined(one: xr.DataTree, other: xr.DataTree) -> xr.DataTree:
         groups[group] = xr.merge([one[group].to_dataset(), other[group].to_dataset()], compat="override", join="outer")
     groups["sample_stats"] = one["sample_stats"].to_dataset()
     groups["sample_stats_survival"] = other["sample_stats"].to_dataset()
+    if "correction" in other.children:
+        groups["correction"] = other["correction"].to_dataset()
     tables = [tree["diagnostics"].to_dataset() for tree in (one, other)]
     both = xr.concat([table.drop_vars("divergences") for table in tables], dim="parameter")
     groups["diagnostics"] = both.assign(divergences=sum(int(table["divergences"]) for table in tables))

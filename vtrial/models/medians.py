@@ -10,6 +10,7 @@ estimate had not come down to its level when follow-up ended.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import jax
@@ -70,6 +71,7 @@ def mask(group: str, doses: int) -> np.ndarray:
     return cells
 
 
+@cache
 def _lattice(n: int) -> np.ndarray:
     """Levels of lower limit, median and upper limit in n, n - 1, ... patients none of whom is censored, (3, _GONE).
 
@@ -98,6 +100,7 @@ def _on_lattice(smooth: Any, censored: Any, lattice: Any) -> Any:
     return (weight * jnp.where(known, lattice, 0.0)).sum(1) + (1.0 - weight.sum(1)) * smooth
 
 
+@cache
 def _ends(schedule: Schedule, time: str) -> np.ndarray:
     """Tenth of a month after each visit's window, on the clock of a time, (visits,)."""
     months = np.array(schedule.months) + schedule.window - (schedule.months[0] if time == "dor" else 0.0)
@@ -169,13 +172,15 @@ def _not_estimable(mean: Any, greenwood: Any, n: Any, crossed: tuple[Any, ...], 
 
 def _curves(of: Expected, grid: Grid, members: Any, n: Any) -> list[Any]:
     """Mean curve, Greenwood's sum and P(nobody censored) of each group, duration of response first as in MEDIANS."""
-    is_dor = IS_DOR[::3]
-    found = []
-    for dor, parts, matrices in ((True, of.dor, grid.dor), (False, of.pfs, grid.pfs)):
-        mine = is_dor == dor
-        who = members[mine][:, 1:] if dor else members[mine]
-        pooled = [jnp.einsum("grd,rdf->gf", who, part) / n[mine][:, None] for part in parts]
-        found.append(curve(pooled, matrices, n[mine]))
+    dor, pfs = np.flatnonzero(IS_DOR[::3]), np.flatnonzero(~IS_DOR[::3])
+    share = members / n[:, None, None]
+    found = [
+        curve(jnp.einsum("grd,frds->fgs", who, events), jnp.einsum("grd,rds->gs", who, censored), matrices, n[mine])
+        for mine, who, events, censored, matrices in (
+            (dor, share[dor][:, 1:], of.dor_events, of.dor_censored, grid.dor),
+            (pfs, share[pfs], of.events, of.censored, grid.pfs),
+        )
+    ]
     return [jnp.concatenate(both) for both in zip(*found, strict=True)]
 
 
@@ -185,7 +190,7 @@ def _stratified(of: Expected, members: Any, clocks: Any, rank: np.ndarray) -> An
     At most 1: how many patients each cell has is known, and cells differ.
     """
     at = np.repeat(np.arange(len(MEDIANS)), 3)
-    events, at_risk = steps(of.pfs)
+    events, at_risk = steps(of)
     hazard = jnp.clip(events / jnp.maximum(at_risk, 1e-3), 0.0, 0.95)
     left = jnp.exp(jnp.einsum("rdl,ls->srd", jnp.log1p(-hazard), clocks))
     before = jnp.where(rank[:, None, None] == 0, 1.0, jnp.roll(left, 1, axis=0))
@@ -204,7 +209,7 @@ def _shared(of: Expected, members: Any, distance: Any, known: Any, clocks: Any, 
     What two estimates have in common are the events of common cells in the time that both their steps cover.
     """
     at = np.repeat(np.arange(len(MEDIANS)), 3)
-    events, at_risk = steps(of.pfs)
+    events, at_risk = steps(of)
     whole = jnp.maximum(jnp.einsum("grd,rdl->gl", members, at_risk), 0.5)[at]
     until = clocks.T  # share of visit l by then, (statistics, visits)
     since = jnp.where(rank[:, None] == 0, 0.0, jnp.roll(until, 1, axis=0))

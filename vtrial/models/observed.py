@@ -15,13 +15,16 @@ from jax import numpy as jnp
 
 from vtrial.multistate import Flows, Schedule
 
-CENSORED = 4  # place among the flows of `Expected`
 TENTHS = 250  # bins of a tenth of a month in which times are reported: 0.0, 0.1, ... 24.9
 
 
 @dataclass(frozen=True)
 class Grid:
-    """When flows between visits show, at the edges of the reported tenths of a month, for one schedule (constants)."""
+    """When flows between visits show, at the edges of the reported tenths of a month, for one schedule (constants).
+
+    pfs, dor: when events (documented, later, dead, dead_after of `multistate.Flows`) show, (4, places, edges), and
+    censorings, (places, edges); places as in `Expected`.
+    """
 
     schedule: Schedule
 
@@ -30,39 +33,49 @@ class Grid:
         return np.concatenate([[0.0], 0.05 + 0.1 * np.arange(TENTHS)])
 
     @cached_property
-    def pfs(self) -> tuple[np.ndarray, ...]:
-        """When flows before and at visit l show (and, of the last, censored at 0), as `Expected` has them."""
+    def pfs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Events before and at each visit; censored at infusion and at each visit."""
         t, schedule = self.edges, self.schedule
         at, even, rising = schedule.by(t), schedule.within(t, 1), schedule.within(t, 2)
-        return at, schedule.tilted_by(t), even, rising, np.concatenate([np.ones((1, len(t))), at])
+        return np.stack([at, schedule.tilted_by(t), even, rising]), np.concatenate([np.ones((1, len(t))), at])
 
     @cached_property
-    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Response at visit j, and visit l from then on."""
+    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """From a response to a later visit: pairs of visits alike in time between, and to the visit before the later.
+
+        Which pairs, (visits, visits, spans), 0 or 1; and one pair of each span, (2, spans).
+        """
+        starts = self.schedule.starts
         j, at = np.triu_indices(len(self.schedule.months))
-        return j, at
+        alike = np.stack([starts[at + 1] - starts[j + 1], starts[at] - starts[j + 1]], 1).round(6)
+        _, example, span = np.unique(alike, axis=0, return_index=True, return_inverse=True)
+        which = np.zeros((*2 * (len(self.schedule.months),), len(example)))
+        which[j, at, span.ravel()] = 1.0
+        return which, np.stack([j, at])[:, example]
 
     @cached_property
-    def dor(self) -> tuple[np.ndarray, ...]:
-        """The same since the response at visit j, by `pairs`."""
-        t, schedule, (j, at) = self.edges, self.schedule, self.pairs
+    def dor(self) -> tuple[np.ndarray, np.ndarray]:
+        """The same since the response, by `spans`."""
+        t, schedule, (j, at) = self.edges, self.schedule, self.spans[1]
         same = (j == at)[:, None]
         since, tilted = np.where(same, 1.0, schedule.since(t)[j, at]), schedule.tilted_since(t)[j, at]
-        later = t[None, None] + np.array(schedule.months)[:, None, None]
-        within = [np.stack([schedule.within(u, k) for u in later[:, 0]])[j, at] for k in (1, 2)]
-        return since, np.where(same, 0.0, tilted), *within, since
+        later = t[None] + np.array(schedule.months)[j][:, None]
+        within = [np.stack([schedule.within(u, k)[visit] for u, visit in zip(later, at, strict=True)]) for k in (1, 2)]
+        return np.stack([since, np.where(same, 0.0, tilted), *within]), since
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Expected events and patients at risk, per patient. pfs: sums over starts, (depths, doses, visits [+ 1]).
+    """Expected events and censorings, per patient, summed over starts of progression-free time.
 
-    dor: over starts of progression-free time, by `Grid.pairs`, (depths - 1, doses, pairs). Both: documented, later,
-    dead and dead_after of `multistate.Flows`, and censored.
+    events, censored: of PFS, (4, depths, doses, visits) and (depths, doses, visits + 1). dor_events, dor_censored: of
+    duration of response, (4, depths - 1, doses, spans) and (depths - 1, doses, spans).
     """
 
-    pfs: tuple[Any, ...]
-    dor: tuple[Any, ...]
+    events: Any
+    censored: Any
+    dor_events: Any
+    dor_censored: Any
 
 
 def observation(schedule: Schedule, follow_up: np.ndarray, new_therapy: float) -> np.ndarray:
@@ -97,26 +110,34 @@ def expected(flow: Flows, grid: Grid, goes_on: Any, follows: Any, sizes: Any) ->
     stays = np.maximum(np.eye(k + 1), 1.0 - missed)  # else at the visit before, but not before the start
     earlier = missed * censored[..., 1:] * (np.arange(1, k + 1)[None, :] > np.arange(k + 1)[:, None]).astype(float)
     censored = censored * stays + jnp.concatenate([earlier, jnp.zeros_like(earlier[..., :1])], -1)
-    at_visit = at[..., 1:]
-    seen = (flow.documented * at_visit, flow.later * at_visit)
-    observed = (*seen, flow.dead * middle, flow.dead_after * middle, censored)
+    seen = at[..., 1:]
+    events = jnp.stack([flow.documented * seen, flow.later * seen, flow.dead * middle, flow.dead_after * middle])
 
     weights, both, unseen, share = seen_complete(flow, follows, sizes)
-    response, visit = grid.pairs
-    pfs, dor = [], []
-    for n, part in enumerate(observed):
-        whole = (weights * part).sum(2)
-        by_response = part[1:, :, 1:, 1:] if n == CENSORED else part[1:, :, 1:]  # responders start at a visit
-        shallow = weights[1:3, :, 1:] * by_response[:2]
-        deep = jnp.einsum("djk,dkl->djl", both, by_response[2])
-        later = unseen * float(n == CENSORED)  # nothing is seen of these but that they end
-        very_good = (1.0 - share)[:, None, None] * shallow[1] + share[:, None, None] * later
-        pfs_vgpr = (1.0 - share)[:, None] * whole[2]
-        if n == CENSORED:
-            pfs_vgpr = pfs_vgpr.at[:, 1:].add(share[:, None] * later.sum(1))
-        pfs.append(jnp.stack([whole[0], whole[1], pfs_vgpr, whole[3]]))
-        dor.append(jnp.stack([shallow[0], very_good, deep])[:, :, response, visit])
-    return Expected(tuple(pfs), tuple(dor))
+    spans = grid.spans[0]
+    pfs, pfs_censored = (weights * events).sum(-2), (weights * censored).sum(-2)
+    shown = (1.0 - np.eye(4)[2][:, None] * share)[..., None]  # of the VGPR, the others are CR that the cut hides
+    hidden = jnp.concatenate([jnp.zeros_like(unseen[:, :1, 0]), share[:, None] * unseen.sum(1)], 1)
+    dor, dor_censored = (
+        jnp.concatenate(
+            [
+                jnp.einsum(
+                    "...rdjl,jls->...rds",
+                    shown[1:3, :, :, None] * weights[1:3, :, 1:] * by_response[..., :2, :, :, :],
+                    spans,
+                ),
+                jnp.einsum("djk,...dkl,jls->...ds", both, by_response[..., 2, :, :, :], spans)[..., None, :, :],
+            ],
+            axis=-3,
+        )
+        for by_response in (events[:, 1:, :, 1:], censored[1:, :, 1:, 1:])  # responders start at a visit
+    )
+    return Expected(
+        pfs * shown,
+        (pfs_censored * shown).at[2].add(hidden),
+        dor,
+        dor_censored.at[1].add(jnp.einsum("djl,jls->ds", share[:, None, None] * unseen, spans)),
+    )
 
 
 def seen_complete(flow: Flows, follows: Any, sizes: Any) -> tuple[Any, Any, Any, Any]:
@@ -142,28 +163,26 @@ def seen_complete(flow: Flows, follows: Any, sizes: Any) -> tuple[Any, Any, Any,
     return weights[..., None], both, unseen, share
 
 
-def curve(parts: Any, matrices: Any, n: Any) -> tuple[Any, Any, Any]:
+def curve(events: Any, censored: Any, matrices: tuple[np.ndarray, np.ndarray], n: Any) -> tuple[Any, Any, Any]:
     """Large-sample Kaplan-Meier curve of n patients, Greenwood's sum, and P(nobody censored yet), at `Grid.edges`.
 
-    parts: as in `Expected`, of one patient, each (..., flows). n: patients, (...). Besides the
+    events, censored: of one patient, (4, groups, places) and (groups, places). n: patients, (groups,). Besides the
     patient with the event, a Poisson number of others is at risk: where it becomes small, an event no longer
     moves the estimate by its hazard, and where nobody is left, nothing does.
     """
-    events: Any = sum(jnp.dot(part, m) for part, m in zip(parts[:CENSORED], matrices[:CENSORED], strict=True))
-    censored = jnp.dot(parts[CENSORED], matrices[CENSORED])
-    new, gone = jnp.diff(events, axis=-1), jnp.diff(censored, axis=-1)
-    at_risk = jnp.asarray(n)[..., None] * jnp.maximum(1.0 - events[..., :-1] - censored[..., :-1] - 0.5 * gone, 1e-4)
+    happened = jnp.einsum("fgp,fpt->gt", events, matrices[0])
+    gone = jnp.dot(censored, matrices[1])
+    at_risk = n[:, None] * jnp.maximum(1.0 - happened[:, :-1] - 0.5 * (gone[:, :-1] + gone[:, 1:]), 1e-4)
     share = -jnp.expm1(-at_risk) / at_risk  # mean of 1 / (1 + Poisson)
-    hazard = jnp.clip(jnp.asarray(n)[..., None] * new * share, 0.0, 0.9)
-    zero = jnp.zeros_like(hazard[..., :1])
+    hazard = jnp.clip(n[:, None] * jnp.diff(happened, axis=-1) * share, 0.0, 0.9)
+    zero = jnp.zeros_like(hazard[:, :1])
     survival = jnp.exp(jnp.concatenate([zero, jnp.cumsum(jnp.log1p(-hazard), -1)], -1))
     variance = jnp.concatenate([zero, jnp.cumsum(hazard / (1.0 - hazard) * share, -1)], -1)
-    return survival, variance, jnp.exp(-jnp.asarray(n)[..., None] * censored)
+    return survival, variance, jnp.exp(-n[:, None] * gone)
 
 
-def steps(parts: Any) -> tuple[Any, Any]:
-    """By visit, of one patient of each cell: expected events, and at risk before it, (depths, doses, visits)."""
-    documented, _, dead, after, censored = parts
-    events = documented + dead + after
-    gone = jnp.cumsum(events, -1) - events + jnp.cumsum(censored, -1)[..., :-1]
+def steps(of: Expected) -> tuple[Any, Any]:
+    """By visit, of one patient of each cell: expected events of PFS, and at risk before it, (depths, doses, visits)."""
+    events = of.events[0] + of.events[2] + of.events[3]
+    gone = jnp.cumsum(events, -1) - events + jnp.cumsum(of.censored, -1)[..., :-1]
     return events, jnp.maximum(1.0 - gone, 0.0)

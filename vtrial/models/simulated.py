@@ -1,0 +1,99 @@
+"""Trials run as the study was, in given worlds, and what would be printed of each."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from vtrial import engine
+from vtrial.cohort.patients import Cohort
+from vtrial.conduct.visits import Seen
+from vtrial.curves import DAYS, MIDDLE
+from vtrial.estimate.times import Curve, Estimate
+from vtrial.evidence import Evidence
+from vtrial.evidence.times import MEDIANS, TimeSummaries
+from vtrial.protocol import in_worlds
+from vtrial.scenario.as_run import as_run
+from vtrial.world import World
+
+CHUNK = 250  # trials that are held in memory at once
+
+Trial = tuple[Cohort, Seen, dict[Curve, Estimate]]
+
+
+def trials(evidence: Evidence, worlds: World, *, seed: int) -> Iterator[Trial]:
+    """One trial in each world: patients, what is seen of them, curves; NumPy arrays without a leading axis."""
+    scenario = as_run(evidence)
+    protocol = in_worlds(scenario.cells[0], evidence, worlds, where=scenario.where)
+    wanted: set[Curve] = {(time, _group(group, evidence)) for time, group in MEDIANS}  # type: ignore[misc]
+    plan = replace(protocol.plan, endpoints=(), tests=(), curves=(*sorted(wanted), ("os", "all")))
+    for start in range(0, worlds.size, CHUNK):
+        many = engine.estimated(plan, protocol.numbers, worlds, seed=seed, start=start, count=CHUNK)
+        for row in range(min(CHUNK, worlds.size - start)):
+            yield jax.tree.map(lambda values, row=row: values[row], many)
+
+
+def summaries(evidence: Evidence, told: TimeSummaries, worlds: World, *, seed: int) -> list[TimeSummaries]:
+    """What would be printed of one trial in each world; schedule, follow-up and assumptions as in `told`."""
+    return [printed(trial, told) for trial in trials(evidence, worlds, seed=seed)]
+
+
+def _group(group: str, evidence: Evidence) -> str:
+    return f"dose{len(evidence.doses) - 1}" if group == "top" else group
+
+
+def printed(trial: Trial, told: TimeSummaries) -> TimeSummaries:
+    """What would be printed of a trial."""
+    cohort, seen, curves = trial
+    present, response, path = seen.infused_by_cut, seen.response, cohort.path
+    assert path is not None
+    doses = told.sizes.shape[1]
+
+    def by_dose(mask: Any) -> np.ndarray:
+        return np.array([(present & mask & (cohort.dose == d)).sum() for d in range(doses)], float)
+
+    responders, complete = by_dose(response > 0), by_dose(response == 3)
+    shallow = responders - complete
+    vgpr = shallow * (present & (response == 2)).sum() / max(shallow.sum(), 1.0)
+    medians = {}
+    for time, group in MEDIANS:
+        estimate = curves[time, f"dose{doses - 1}" if group == "top" else group]  # type: ignore[index]
+        medians[time, group] = tuple(_months(v) for v in (estimate.median, estimate.low, estimate.high))
+    died, after = present & seen.os_event, path.progression < path.death
+    early = died & ~after & ((seen.os_time <= 56) | path.died_of_crs)  # CRS of grade 5 counts as early, as published
+    middle = died & ~after & ~early & (path.death <= MIDDLE)
+    s12 = round(float(curves["os", "all"].survival[1]), 2)
+    retreated = present & seen.retreated_seen
+    again = retreated & path.retreatment_response
+    lasted = np.round(path.retreatment_duration[again].astype(float), 1)
+    return replace(
+        told,
+        sizes=np.stack([by_dose(response == 0), shallow - vgpr, vgpr, complete]),
+        medians=medians,
+        response=_median_range(seen.response_day[present & (response > 0)]),
+        complete=_median_range(seen.cr_day[present & (response == 3)]),
+        dead_at_12=round((1 - s12) * present.sum()),
+        deaths=(
+            int(early.sum()),
+            int(middle.sum()),
+            int((died & ~after & ~early & ~middle).sum()),
+            int((died & after).sum()),
+        ),
+        crs_deaths=int((early & path.died_of_crs).sum()),
+        dead_at_top=int((died & (cohort.dose == doses - 1)).sum()),
+        retreated=(int(retreated.sum()), int(again.sum())),
+        retreatment_range=(max(lasted.min(), 0.1), max(lasted.max(), 0.2)) if len(lasted) > 1 else (1.0, 2.0),
+    )
+
+
+def _months(value: Any) -> float:
+    """Rounded to a tenth, as printed."""
+    return float(value) if np.isinf(value) else round(float(value), 1)
+
+
+def _median_range(days: np.ndarray) -> tuple[float, float, float]:
+    if not len(days):
+        return 1.0, 1.0, 1.0  # nobody: `sizes` say so, and the term of no patients is flat
+    return tuple(round(float(v) / DAYS, 1) for v in (np.median(days), days.min(), days.max()))  # type: ignore[return-value]
