@@ -37,12 +37,12 @@ class Settings:
     draws, tune: a chain. simulated: trials against which the fit of times is corrected.
     """
 
-    draws: int = 2000
-    tune: int = 1000
+    draws: int = 1500
+    tune: int = 500
     chains: int = 4
     seed: int = 2021
     target_accept: float = 0.9
-    simulated: int = 4000
+    simulated: int = 2000
 
 
 @dataclass(frozen=True)

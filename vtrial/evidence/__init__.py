@@ -109,6 +109,12 @@ class Evidence:
         wanted = (system for system in get_args(System) if system not in self.left_out)
         return tuple(system for system in wanted if all(fact in self.facts.index for fact in self.reads(system)))
 
+    @property
+    def survival_prior(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means and SDs of the prior of times, by `curves.Rate`, (rates,) each."""
+        prior = [self.priors.survival[rate.name.lower()] for rate in Rate]
+        return np.array([p.mean for p in prior]), np.array([p.sd for p in prior])
+
     def without(self, system: System) -> "Evidence":
         """The same evidence, `system` not to be modelled."""
         return replace(self, left_out=self.left_out | {system})

@@ -4,7 +4,6 @@ One joint model for all counts of a study: one compilation. Facts, priors and th
 refit in the same process reuses it. Time to event is a second one.
 """
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +17,7 @@ import xarray as xr
 
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import TimeSummaries, published
-from vtrial.models import adjusted, disposition, ladder, response, survival, toxicity
+from vtrial.models import centred, disposition, ladder, response, survival, toxicity
 from vtrial.posterior import FitError, Posterior, Settings
 from vtrial.world import World
 
@@ -47,7 +46,7 @@ def sample(
     """Draw from the posterior. Returns ArviZ's layout, with groups `prior` and `diagnostics`.
 
     Two models that share no parameter: the steps, and time to event (given the published responses), which is then
-    corrected against simulated trials (`adjusted`; group `correction`). Raises `FitError` where R-hat, effective
+    corrected against simulated trials (`centred`; group `correction`). Raises `FitError` where R-hat, effective
     sample sizes or divergences say that one did not converge, after a second try with smaller steps, or where the
     correction is too large to be trusted.
     """
@@ -73,11 +72,11 @@ def sample_survival(
     evidence: Evidence, told: TimeSummaries, discount: float, settings: Settings, *, progress: bool = False
 ) -> xr.DataTree:
     """Draw the numbers of the multi-state model under its approximate likelihood, given the summaries of one trial."""
-    with _double_precision(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Numba will use object mode")  # the likelihood is one JAX function
+    with _double_precision():
         model = survival.build(evidence, told, discount)
         data = {variable.name: variable.get_value() for variable in model.data_vars}
-        compiled = nutpie.compile_pymc_model(model, freeze_model=False)
+        # The likelihood is one JAX function: so is the model, and nothing is compiled twice.
+        compiled = nutpie.compile_pymc_model(model, backend="jax", gradient_backend="jax", freeze_model=False)
         return _sampled(compiled, data, evidence, settings, progress)
 
 
@@ -119,7 +118,7 @@ def _corrected(
     """Times corrected against the simulator, with a group `correction`."""
     posterior = times["posterior"].to_dataset().transpose("chain", "draw", "rate")
     with _double_precision():
-        draws, how = adjusted.corrected(
+        draws, how = centred.centred(
             posterior["survival"].values,
             evidence,
             told,

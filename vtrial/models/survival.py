@@ -31,7 +31,7 @@ def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
 
     The likelihood is one JAX function: PyTensor compiles it as one operation in seconds, piece by piece in minutes.
     """
-    prior = [evidence.priors.survival[rate.name.lower()] for rate in Rate]
+    mean, sd = evidence.survival_prior
     data = arrays(told)
     schedule, x = told.schedule, np.asarray(evidence.log2_doses)
 
@@ -42,8 +42,8 @@ def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
     with pm.Model(coords={"rate": [rate.name.lower() for rate in Rate]}) as model:
         rates = pm.Normal(
             "survival",
-            mu=pm.Data("survival_mean", np.array([p.mean for p in prior]), dims="rate"),
-            sigma=pm.Data("survival_sd", np.array([p.sd for p in prior]), dims="rate"),
+            mu=pm.Data("survival_mean", mean, dims="rate"),
+            sigma=pm.Data("survival_sd", sd, dims="rate"),
             dims="rate",
         )
         pm.Potential("evidence", pm.Data("discount", float(discount)) * likelihood(rates))
