@@ -5,20 +5,17 @@ import numpy as np
 import pandas as pd
 
 DRAWS, TUNE, CHAINS, KEPT = 350, 300, 2, 100
+SIMULATED = 1000  # trials against which each fit is corrected
 MONTHS = (6, 12, 18)
 
 
 def setting():
-    """Protocol of the shipped scenario, published summaries, evidence, posterior."""
+    """Published summaries, evidence, posterior."""
     import vtrial
     from vtrial.evidence.times import published
-    from vtrial.protocol import prepare
 
     evidence = vtrial.load_evidence("karmma")
-    posterior = vtrial.fit(evidence)
-    scenario = vtrial.load_scenario("karmma")
-    protocol = prepare(scenario.cells[0], evidence, posterior, where="karmma")
-    return protocol, published(evidence), evidence, posterior
+    return published(evidence), evidence, vtrial.fit(evidence)
 
 
 def quantities(rates, sizes, x, schedule):
@@ -45,12 +42,10 @@ class Fitter:
     """Samples the model of one trial's summaries; the likelihood is compiled once, the summaries are data."""
 
     def __init__(self, evidence, told):
-        from vtrial.curves import Rate
         from vtrial.models.survival import log_likelihood
 
         jax.config.update("jax_enable_x64", True)
-        prior = [evidence.priors.survival[rate.name.lower()] for rate in Rate]
-        self.mean, self.sd = np.array([p.mean for p in prior]), np.array([p.sd for p in prior])
+        self.mean, self.sd = evidence.survival_prior
         x, schedule = np.asarray(evidence.log2_doses), told.schedule
 
         def density(z, data):
@@ -86,33 +81,37 @@ class Fitter:
         return self.mean + self.sd * z, int(drawn["sample_stats"]["diverging"].sum())
 
 
-_held = {}
+_held = []
 
 
 def one(task):
     """Fit one simulated trial: ranks of the truths."""
     number, at, seed = task
     if not _held:
-        protocol, told, evidence, posterior = setting()
-        _held.update(
-            protocol=protocol, told=told, evidence=evidence, posterior=posterior, fitter=Fitter(evidence, told)
-        )
-    from tests.calibration.simulated import summaries
+        told, evidence, posterior = setting()
+        _held.extend((told, evidence, posterior, Fitter(evidence, told)))
+    from vtrial.models.centred import centred
+    from vtrial.models.simulated import summaries
+    from vtrial.posterior import FitError
     from vtrial.world import World
 
-    told, evidence, posterior, fitter = (_held[k] for k in ("told", "evidence", "posterior", "fitter"))
+    told, evidence, posterior, fitter = _held
     rng = np.random.default_rng([seed, number])
     truth = (
         posterior.survival.mean(0) if at == "posterior" else fitter.mean + fitter.sd * rng.normal(size=len(fitter.mean))
     )
-    world = World(posterior.intercept.mean(0), posterior.slope.mean(0), truth)
-    seen = summaries(_held["protocol"], told, world, seed=seed, number=number)
+    steps = World(posterior.intercept.mean(0), posterior.slope.mean(0))
+    world = World(steps.intercept[None], steps.slope[None], truth[None])
+    (seen,) = summaries(evidence, told, world, seed=seed + number)
     try:
-        draws, divergent = fitter.draws(seen, number + 1)
-    except RuntimeError as problem:
+        sampled, divergent = fitter.draws(seen, number + 1)
+        draws, how = centred(
+            sampled[None], evidence, told, steps, discount=1.0, trials=SIMULATED, seed=2**31 + seed + number
+        )
+    except (RuntimeError, FitError) as problem:
         return [{"trial": number, "quantity": "failed", "rank": np.nan, "why": str(problem)[:200]}]
     x, schedule = np.asarray(evidence.log2_doses), told.schedule
-    kept = draws[np.linspace(0, len(draws) - 1, KEPT).round().astype(int)]
+    kept = draws[0][np.linspace(0, len(sampled) - 1, KEPT).round().astype(int)]
     true = quantities(truth, told.sizes, x, schedule)
     found = pd.DataFrame([quantities(d, told.sizes, x, schedule) for d in kept])
     ties = np.random.default_rng([seed, number, 1])
@@ -122,6 +121,7 @@ def one(task):
             "quantity": name,
             "rank": int((found[name] < value).sum() + ties.integers((found[name] == value).sum() + 1)),
             "divergent": divergent,
+            "pareto_k": float(how["pareto_k"]),
             "true": value,
             "mean": found[name].mean(),
         }

@@ -122,7 +122,8 @@ def test_published_rates_against_fitted_ones(evidence, posterior):
     assert table.loc[("crs", "450"), "q025"] < 52 / 54 < table.loc[("crs", "450"), "q975"]
     wider = (table["q975"] - table["q025"]) / (table["jeffreys_high"] - table["jeffreys_low"])
     assert list(wider.index[wider > 1]) == [("crs", "450")]
-    assert wider.max() < 1.05
+    # 1.047 in 160,000 draws; a 95% width of some 6,000 has a Monte Carlo error of 1.2%
+    assert abs(wider.max() - 1.047) < 4 * 0.012
 
 
 def test_without_the_150_cohort_the_curve_passes_through_both_doses(evidence):

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.calibration.fits import setting
-from tests.calibration.simulated import told_of, trial_of
 from vtrial.curves import DAYS, Rate
-from vtrial.models import observed, survival
+from vtrial.evidence.times import published
+from vtrial.models import observed, simulated, survival
 from vtrial.multistate import MONTHS, documented, flows, latent
 from vtrial.world import World
 
@@ -17,13 +16,12 @@ ABOUT = 0.012  # how far the closed form may be off, on top of Monte Carlo error
 
 
 @pytest.fixture(scope="module")
-def simulated(posterior):
-    """KarMMa's protocol in the posterior-mean world, and trials in it: patients, what is seen, printed summaries."""
-    protocol, told, evidence, _ = setting()
+def world(evidence, posterior):
+    """The posterior-mean world, what was published, and trials there: patients, what is seen of them, curves."""
     rates = posterior.survival.mean(0)
-    world = World(posterior.intercept.mean(0), posterior.slope.mean(0), rates)
-    trials = [trial_of(protocol, world, seed=31, number=number) for number in range(TRIALS)]
-    return rates, told, evidence, trials
+    mean = World(posterior.intercept.mean(0), posterior.slope.mean(0), rates)
+    worlds = jax.tree.map(lambda array: np.repeat(array[None], TRIALS, 0), mean)
+    return rates, published(evidence), evidence, list(simulated.trials(evidence, worlds, seed=31))
 
 
 def kaplan_meier(time, event, months):
@@ -42,8 +40,8 @@ def groups_of(cohort, seen):
 
 
 @pytest.mark.parametrize("endpoint", ["pfs", "dor"])
-def test_the_expected_kaplan_meier_curve_is_the_mean_of_simulated_ones(simulated, endpoint):
-    rates, told, evidence, trials = simulated
+def test_the_expected_kaplan_meier_curve_is_the_mean_of_simulated_ones(world, endpoint):
+    rates, told, evidence, trials = world
     months = np.array([1.45, 3.45, 5.45, 7.45, 10.45, 13.45, 16.45])
     found: dict[str, list] = {}
     sizes = np.zeros((len(trials), 4, 3))
@@ -61,7 +59,7 @@ def test_the_expected_kaplan_meier_curve_is_the_mean_of_simulated_ones(simulated
         of = observed.expected(flow, grid, data["goes_on"], data["follows"], sizes)
         at = np.searchsorted(grid.edges, months - 1e-6)
         for name, curves in found.items():
-            parts = of.pfs if endpoint == "pfs" else of.dor
+            events, censored = (of.events, of.censored) if endpoint == "pfs" else (of.dor_events, of.dor_censored)
             cells = sizes if endpoint == "pfs" else sizes[1:]
             mask = np.zeros_like(cells)
             if name == "all":
@@ -70,10 +68,12 @@ def test_the_expected_kaplan_meier_curve_is_the_mean_of_simulated_ones(simulated
                 mask[:, 2] = 1
             else:
                 mask[("none", "pr", "vgpr", "cr").index(name) - (endpoint == "dor")] = 1
-            weights = (cells * mask)[..., None]
-            pooled = [(part * weights).sum((0, 1)) / weights.sum() for part in parts]
-            curve, greenwood, _ = observed.curve(pooled, grid.pfs if endpoint == "pfs" else grid.dor, weights.sum())
-            expected, sd = np.asarray(curve)[at], np.asarray(curve * jnp.sqrt(greenwood))[at]
+            n = (cells * mask).sum()
+            pooled = [
+                jnp.einsum("rd,...rdp->...p", cells * mask / n, part)[..., None, :] for part in (events, censored)
+            ]
+            curve, greenwood, _ = observed.curve(*pooled, getattr(grid, endpoint), np.array([n]))
+            expected, sd = np.asarray(curve)[0, at], np.asarray(curve * jnp.sqrt(greenwood))[0, at]
             mean, spread = np.mean(curves, 0), np.std(curves, 0)
             error = spread / np.sqrt(len(curves))
             late = months < (15.0 if name == "top" else 30.0)  # nobody at 450 has been followed for longer
@@ -82,8 +82,8 @@ def test_the_expected_kaplan_meier_curve_is_the_mean_of_simulated_ones(simulated
             assert (np.abs(spread / sd - 1.0) < 0.25)[usual].all(), (name, spread, sd)
 
 
-def test_deaths_expected_are_those_of_simulated_trials(simulated):
-    rates, told, evidence, trials = simulated
+def test_deaths_expected_are_those_of_simulated_trials(world):
+    rates, told, evidence, trials = world
     _, without, after = latent(rates, np.asarray(evidence.log2_doses), told.schedule, np)
     data = survival.arrays(told)
     dead = []
@@ -100,8 +100,8 @@ def test_deaths_expected_are_those_of_simulated_trials(simulated):
     assert len(MONTHS) == without.shape[-1]
 
 
-def test_documented_survival_is_that_of_patients_without_a_cut(simulated):
-    rates, told, evidence, trials = simulated
+def test_documented_survival_is_that_of_patients_without_a_cut(world):
+    rates, told, evidence, trials = world
     months = np.array([6.0, 12.0, 18.0])
     closed = documented(rates, np.asarray(evidence.log2_doses), told.schedule, months, np)
     sizes = np.zeros((4, 3))
@@ -114,13 +114,12 @@ def test_documented_survival_is_that_of_patients_without_a_cut(simulated):
     assert (np.abs(np.mean(curves, 0) - overall[:2]) < 4.5 * error + ABOUT).all()
 
 
-def test_the_score_at_the_truth_is_centred_and_as_large_as_its_information(simulated):
+def test_the_score_at_the_truth_is_centred_and_as_large_as_its_information(world):
     """Bartlett's identities: what calibration shows of ranks over many fits, here at one truth and without a fit."""
-    rates, told, evidence, trials = simulated
-    prior = [evidence.priors.survival[rate.name.lower()] for rate in Rate]
-    mean, sd = (np.array([getattr(p, name) for p in prior]) for name in ("mean", "sd"))
+    rates, told, evidence, trials = world
+    mean, sd = evidence.survival_prior
     x = np.asarray(evidence.log2_doses)
-    seen = [survival.arrays(told_of(trial, told)) for trial in trials]
+    seen = [survival.arrays(simulated.printed(trial, told)) for trial in trials]
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
 
         def density(z, data):

@@ -9,6 +9,7 @@ draws are moved so, and keep their spread and shape. (Scaling by the score's var
 intervals that simulation-based calibration shows to be about right, and was left.)
 """
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ from vtrial.posterior import FitError
 from vtrial.world import World
 
 MAX_K = 0.7  # Pareto shape above which importance ratios are not reliable (Vehtari et al. 2024, arXiv 1507.02646)
-MIN_ESS = 400.0
+MIN_SHARE = 0.2  # of the draws that must be left in effective number
 CHUNK, BATCH = 500, 20  # trials whose scores are worked out in one call, and side by side
 
 
@@ -46,11 +47,11 @@ def checked(draws: np.ndarray, scores: np.ndarray, discount: float, study: str) 
     log_weight, k = array_stats.psislw(-discount * (draws - draws.mean(0)) @ scores.mean(0))
     weight = np.exp(log_weight - log_weight.max())
     k, ess = float(k), float(weight.sum() ** 2 / (weight**2).sum())
-    if not (k <= MAX_K and ess >= MIN_ESS):
+    if not (k <= MAX_K and ess >= MIN_SHARE * len(draws)):
         raise FitError(
             f"the fit of {study} is refused: its likelihood of times lies too far from simulated trials to be corrected"
-            f" (Pareto k {k:.2f}, allowed at most {MAX_K:g}; effective sample size {ess:,.0f}, allowed at least"
-            f" {MIN_ESS:,.0f})"
+            f" (Pareto k {k:.2f}, allowed at most {MAX_K:g}; effective sample size {ess:,.0f} of {len(draws):,} draws,"
+            f" allowed at least {MIN_SHARE:.0%})"
         )
     return k, ess
 
@@ -95,16 +96,24 @@ def scores(
     z: np.ndarray, seen: list[TimeSummaries], mean: np.ndarray, sd: np.ndarray, x: np.ndarray, schedule: Schedule
 ) -> np.ndarray:
     """Gradient in z of the log likelihood of each trial's summaries at rates mean + sd z, (trials, rates)."""
-
-    def density(z: Any, data: dict[str, Any]) -> Any:
-        return survival.log_likelihood(mean + sd * z, x, data, schedule)
-
-    gradient = jax.jit(lambda zs, data: jax.lax.map(lambda one: jax.grad(density)(*one), (zs, data), batch_size=BATCH))
+    gradient = _gradient(tuple(x), schedule)
     found = []
-    with jax.numpy_dtype_promotion("standard"):
-        for start in range(0, len(z), CHUNK):
-            some = [survival.arrays(one) for one in seen[start : start + CHUNK]]
-            rows = np.resize(np.arange(len(some)), CHUNK)  # the last chunk is filled up, and cut below
-            data = {name: jnp.asarray(np.stack([some[row][name] for row in rows])) for name in some[0]}
-            found.append(np.asarray(gradient(jnp.asarray(z[start + rows]), data))[: len(some)])
+    for start in range(0, len(z), CHUNK):
+        some = [survival.arrays(one) for one in seen[start : start + CHUNK]]
+        rows = np.resize(np.arange(len(some)), CHUNK)  # the last chunk is filled up, and cut below
+        data = {name: jnp.asarray(np.stack([some[row][name] for row in rows])) for name in some[0]}
+        found.append(np.asarray(gradient(jnp.asarray(z[start + rows]), mean, sd, data))[: len(some)])
     return np.concatenate(found)
+
+
+@cache
+def _gradient(x: tuple[float, ...], schedule: Schedule) -> Any:
+    """`scores` of many trials, compiled once for doses and visits."""
+
+    def density(z: Any, mean: Any, sd: Any, data: dict[str, Any]) -> Any:
+        return survival.log_likelihood(mean + sd * z, np.array(x), data, schedule)
+
+    def many(z: Any, mean: Any, sd: Any, data: dict[str, Any]) -> Any:
+        return jax.lax.map(lambda one: jax.grad(density)(one[0], mean, sd, one[1]), (z, data), batch_size=BATCH)
+
+    return jax.jit(many)

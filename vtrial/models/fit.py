@@ -82,13 +82,16 @@ def sample_survival(
 
 @contextmanager
 def _double_precision() -> Iterator[None]:
-    """JAX in 64 bits in every thread: the sampler calls the likelihood from threads of its own."""
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
+    """JAX in 64 bits, types promoted as PyTensor's programs need it, in every thread: the sampler has its own."""
+    wanted = {"jax_enable_x64": True, "jax_numpy_dtype_promotion": "standard"}
+    before = {name: getattr(jax.config, name) for name in wanted}
     try:
+        for name, value in wanted.items():
+            jax.config.update(name, value)
         yield
     finally:
-        jax.config.update("jax_enable_x64", before)
+        for name, value in before.items():
+            jax.config.update(name, value)
 
 
 def _sampled(

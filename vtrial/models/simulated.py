@@ -95,5 +95,5 @@ def _months(value: Any) -> float:
 
 def _median_range(days: np.ndarray) -> tuple[float, float, float]:
     if not len(days):
-        return 1.0, 1.0, 1.0  # nobody: `sizes` say so, and the term of no patients is flat
+        return 1.0, 1.0, 1.0  # nobody: `sizes` say so, and the likelihood does not look here
     return tuple(round(float(v) / DAYS, 1) for v in (np.median(days), days.min(), days.max()))  # type: ignore[return-value]

@@ -148,8 +148,9 @@ def _ranges(rates: Any, data: Mapping[str, Any], schedule: Schedule) -> Any:
         m0, m1, s0, s1, l0, l1 = (jnp.clip(reported[k], 1e-7, 1 - 1e-7) for k in range(6))
         gap = m1 - m0
         variance = 0.25 / n + gap**2 / 12.0
-        ll += jnp.log(gap + 1e-7) - 0.5 * (0.5 - 0.5 * (m0 + m1)) ** 2 / variance - 0.5 * jnp.log(variance)
-        ll += jnp.log((1 - s0) ** n - (1 - s1) ** n + 1e-9) + jnp.log(l1**n - l0**n + 1e-9)
+        middle = jnp.log(gap + 1e-7) - 0.5 * (0.5 - 0.5 * (m0 + m1)) ** 2 / variance - 0.5 * jnp.log(variance)
+        ends = jnp.log((1 - s0) ** n - (1 - s1) ** n + 1e-9) + jnp.log(l1**n - l0**n + 1e-9)
+        ll += jnp.where(who.sum() > 0.5, middle + ends, 0.0)  # nobody says nothing
     return ll
 
 
