@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vtrial import InputError, timing
+from vtrial import InputError, engine, timing
 from vtrial.evidence import Evidence
 from vtrial.evidence.priors import visits_fit
+from vtrial.posterior import Posterior
+from vtrial.protocol import prepare
 from vtrial.scenario import Scenario, from_dict, load_scenario
+from vtrial.scenario.as_run import as_run
 from vtrial.scenario.sections import TestSection
 
 ARM = '[[arm]]\nname = "one"\n'
@@ -294,3 +297,44 @@ def test_a_stated_median_is_swept() -> None:
 )
 def test_a_median_that_cannot_be_is_refused(truth: str, said: str) -> None:
     assert refusal(ARM + f"[world]\ntruth = {truth}\n").startswith(f"[world] truth: {said}")
+
+
+# A study as it was run
+
+
+def test_karmma_as_run_is_the_shipped_scenario(evidence: Evidence, posterior: Posterior) -> None:
+    shipped, run = (
+        prepare(asked.cells[0], evidence, posterior, where="x").numbers
+        for asked in (load_scenario("karmma"), as_run(evidence))
+    )
+    assert shipped.calendar is not None
+    assert run.calendar is not None
+    np.testing.assert_array_equal(run.fills, [4, 74, 128])
+    assert (run.size, shipped.size) == (140, 140)
+    for name in ("accrual", "cut", "delay_low", "delay_high", "window", "missed", "new_therapy"):
+        # the scenario rounds what follows from the dates: 12.7 patients a month, month 25.03
+        np.testing.assert_allclose(getattr(run.calendar, name), getattr(shipped.calendar, name), rtol=0.002)
+    np.testing.assert_array_equal(run.calendar.schedule, shipped.calendar.schedule)
+
+
+# What is estimated
+
+
+def test_a_tested_time_that_is_not_an_endpoint_is_estimated_overall_alone(evidence: Evidence) -> None:
+    asked = read(ARM + LOG_RANK + "[simulation]\nendpoints = []\n").design
+    assert timing.curves(asked, evidence, evidence.doses, "x") == (("pfs", "all"),)
+    more = read(ARM + LOG_RANK + '[simulation]\nendpoints = ["os"]\n').design
+    assert timing.curves(more, evidence, (300.0,), "x") == (("pfs", "all"), ("os", "all"))
+    everything = timing.curves(read(ARM + LOG_RANK).design, evidence, evidence.doses, "x")
+    assert ("pfs", "cr") in everything
+    assert ("dor", "dose2") in everything
+
+
+def test_what_else_is_estimated_does_not_change_a_test(evidence: Evidence, posterior: Posterior) -> None:
+    rejected = []
+    for endpoints in ("", "[simulation]\nendpoints = []\n"):
+        cell = read(ARM + LOG_RANK.replace("4", "8") + endpoints).cells[0]
+        p = prepare(cell, evidence, posterior, where="x")
+        rejected.append(engine.simulate(p.plan, p.numbers, p.worlds, seed=5, trials=300).rejected["p"])
+    np.testing.assert_array_equal(*rejected)
+    assert 0 < rejected[0].sum() < 300

@@ -68,7 +68,7 @@ def fit(
     """Fit all models of a study, print the diagnostics, keep the posterior."""
     from vtrial.evidence import load
     from vtrial.posterior import posterior_of
-    from vtrial.report.fitted import fitted_rates
+    from vtrial.report.fitted import correction_in_words, fitted_rates
 
     read = load(study)
     with _waiting(f"fitting {read.study} (about a minute and a half, once)"):
@@ -93,6 +93,8 @@ def fit(
         f"{float(seen['ess_bulk'].min()):,.0f} (bulk), {float(seen['ess_tail'].min()):,.0f} (tail); "
         f"{int(seen['divergences'])} divergent transitions"
     )
+    if moved := correction_in_words(posterior):
+        out.print(moved)
 
 
 @app.command()

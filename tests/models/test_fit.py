@@ -15,7 +15,7 @@ from scipy.stats import beta, norm
 import vtrial
 from vtrial import places
 from vtrial import posterior as store
-from vtrial.curves import DOSED, STEPS_OF, Step, at_least
+from vtrial.curves import DOSED, STEPS_OF, Rate, Step, at_least
 from vtrial.evidence import Evidence
 from vtrial.models import fit as room
 from vtrial.posterior import Posterior, Settings
@@ -302,6 +302,19 @@ def test_a_damaged_cache_is_refitted(evidence, posterior, tmp_path, monkeypatch)
     file.write_bytes(file.read_bytes()[:-100])
     vtrial.fit(evidence)
     assert len(calls) == 2
+
+
+def test_the_fit_of_times_is_moved_a_little_against_simulated_trials(posterior):
+    how = posterior.tree["correction"].to_dataset()
+    assert list(how["rate"].values) == [rate.name.lower() for rate in Rate]
+    assert how["trials"] == 2000
+    assert 0.05 < float(np.abs(how["move"]).max()) < 0.5  # in posterior SDs; calibration shows that it is needed
+    assert float(how["error"].max()) < 0.04
+    assert float(how["pareto_k"]) < 0.3
+    assert float(how["ess"]) > 0.8 * posterior.draws
+    shown = posterior.tree["diagnostics"].to_dataset()
+    mean = shown["mean"].sel(parameter=[f"survival[{rate.name.lower()}]" for rate in Rate])
+    np.testing.assert_allclose(mean, posterior.survival.mean(0), rtol=1e-6)
 
 
 def test_the_key_depends_on_facts_priors_settings_and_discount(evidence):

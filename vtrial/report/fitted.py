@@ -30,6 +30,19 @@ POOLED = {
 }
 
 
+def correction_in_words(posterior: Posterior) -> str:
+    """By how much the fit of times was moved against simulated trials; "" where it was not."""
+    if "correction" not in posterior.tree.children:
+        return ""
+    how = posterior.tree["correction"].to_dataset()
+    most = int(np.abs(how["move"].values).argmax())
+    return (
+        f"Rates of times were moved against {int(how['trials']):,} simulated trials, by at most "
+        f"{abs(float(how['move'][most])):.2f} posterior SD ({how['rate'].values[most]}; Monte Carlo error "
+        f"{float(how['error'][most]):.2f}; Pareto k of the same as weights {float(how['pareto_k']):.2f})"
+    )
+
+
 def fitted_rates(evidence: Evidence, posterior: Posterior) -> pd.DataFrame:
     """Each published rate that is fitted, beside its posterior. A row a rate.
 

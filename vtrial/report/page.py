@@ -14,6 +14,7 @@ from vtrial.posterior import Posterior
 from vtrial.report import assumptions, charts, histogram, over_cut, reruns, survival, swimmer, tables, times_table
 from vtrial.report.answer import NOT_YET, precision, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
+from vtrial.report.fitted import correction_in_words
 from vtrial.report.words import listed, point
 
 if TYPE_CHECKING:
@@ -162,6 +163,7 @@ def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -
         "bulk": float(seen["ess_bulk"].min()),
         "tail": float(seen["ess_tail"].min()),
         "divergences": int(seen["divergences"]),
+        "moved": correction_in_words(posterior),
     }
 
 
