@@ -415,6 +415,18 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(call: Call, tmp_path
     assert taken.read_text() == "a file\n"
 
 
+def test_a_reader_who_stops_reading_loses_no_file(tmp_path: Path, posterior: Posterior) -> None:
+    """As `vtrial run ... | head` does."""
+    (tmp_path / "small.toml").write_text(SMALL)
+    command = [*VTRIAL, "run", "small.toml", "--trials", "50", "--out", "mine"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == set(FILES)
+
+
 def test_a_failure_leaves_the_folder_that_was_there(call: Call, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert call("run", "karmma", "--trials", "-1", "--out", "mine/new").is_refusal()

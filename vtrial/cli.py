@@ -1,6 +1,7 @@
 """vtrial ...: parse, call, print. No science."""
 
 import math
+import os
 import signal
 import sys
 import threading
@@ -25,8 +26,18 @@ app = typer.Typer(
     help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
     "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about a minute and a half) and kept.",
 )
+
+
+class _Console(Console):
+    """Goes on where whoever reads the output has stopped (`| head`): the run's files are still written."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 # In a pipe or a file, tables are as wide as they need to be.
-out = Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
+out = _Console(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 _NOT_ESTIMABLE = "NE"  # as curve_characteristics has it, which is too heavy for --help
 
