@@ -1,6 +1,6 @@
 # make karmma   set up, fit the models to KarMMa, run its design, write results/karmma/
 # make test     set up, run every test
-# make calibrate   simulation-based calibration of the fit of time to event (an hour)
+# make calibrate   simulation-based calibration of the fit of time to event (an hour and a half)
 # make bench    the speed budgets, side by side (not part of the tests)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help

@@ -77,7 +77,8 @@ def report(ranks: pd.DataFrame, at: str, kept: int, seed: int, day: str | None =
     )
     print(
         f"{found['in 95% band'].sum()} of {len(found)} inside the simultaneous 95% band "
-        f"(expected {0.95 * len(found):.0f})"
+        f"(expected {0.95 * len(found):.0f}); smallest p of all {len(found)}, times {len(found)} (Bonferroni): "
+        f"{min(1.0, len(found) * found['p'].min()):.2f}"
     )
     title = f"Truths from the {at}, {ranks['trial'].nunique()} simulated trials, seed {seed}, {day}"
     with alt.data_transformers.enable("default", max_rows=None):
