@@ -42,8 +42,12 @@ def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: 
         "pfs": ["all", *by_dose, "cr"],
         "os": ["all", *by_dose],
     }
-    asked_for = {endpoint: groups[endpoint] for endpoint in wanted} | {endpoint: ["all"] for endpoint in tested}
-    return tuple((endpoint, group) for endpoint in TIME_ENDPOINTS for group in asked_for.get(endpoint, ()))
+    return tuple(
+        (endpoint, group)
+        for endpoint in TIME_ENDPOINTS
+        for group in groups[endpoint]
+        if endpoint in wanted or (endpoint in tested and group == "all")
+    )
 
 
 def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> Calendar:

@@ -12,10 +12,10 @@ intervals that simulation-based calibration shows to be about right, and was lef
 from functools import cache
 from typing import Any
 
+import arviz as az
 import jax
 import numpy as np
 import xarray as xr
-from arviz_stats.base import array_stats
 from jax import numpy as jnp
 
 from vtrial.curves import Rate
@@ -44,8 +44,9 @@ def checked(draws: np.ndarray, scores: np.ndarray, discount: float, study: str) 
 
     Raises `FitError` where these say that the likelihood lies too far from the simulator to be corrected.
     """
-    log_weight, k = array_stats.psislw(-discount * (draws - draws.mean(0)) @ scores.mean(0))
-    weight = np.exp(log_weight - log_weight.max())
+    log_ratio = xr.DataArray(-discount * (draws - draws.mean(0)) @ scores.mean(0), dims="draw")
+    log_weight, k = az.AzStatsDaAccessor(log_ratio).psislw(dim="draw")
+    weight = np.exp(log_weight.values - log_weight.values.max())
     k, ess = float(k), float(weight.sum() ** 2 / (weight**2).sum())
     if not (k <= MAX_K and ess >= MIN_SHARE * len(draws)):
         raise FitError(
@@ -66,7 +67,8 @@ def centred(
     mean, sd = evidence.survival_prior
     flat = ((draws - mean) / sd).reshape(-1, len(mean))
     at = flat[np.linspace(0, len(flat) - 1, trials).round().astype(int)]
-    worlds = World(*(np.repeat(of[None], trials, 0) for of in (steps.intercept, steps.slope)), mean + sd * at)
+    intercept, slope = (np.repeat(one[None], trials, 0) for one in (steps.intercept, steps.slope))
+    worlds = World(intercept, slope, mean + sd * at)
     seen = simulated.summaries(evidence, told, worlds, seed=seed)
     found = scores(at, seen, mean, sd, np.asarray(evidence.log2_doses), told.schedule)
     finite = np.isfinite(found).all(1)
