@@ -2,5 +2,6 @@
 
 One clinical process a file; each says which published counts inform which of its steps. `ladder` makes one
 joint `pm.Model` of them, and everything that may change without a new compilation enters as `pm.Data`.
-`fit` samples, diagnoses, refuses and caches.
+`fit` samples, diagnoses and refuses; `centred` corrects the fit of times against trials simulated at its draws
+(`simulated`).
 """

@@ -4,7 +4,8 @@ A published Kaplan-Meier median with its limits is data about an estimate: of pa
 one after another, and were followed until a data cut. The likelihood goes through all three: `observed` has the
 curve that such a trial estimates, `medians` the probability of what it reports. Counts of deaths by cause and time are
 multinomial in the model's state occupancy at each patient's potential follow-up; a median (range) is the probability
-of the reported order statistics. Simulation-based calibration (`make calibrate`) shows how good the approximation is.
+of the reported order statistics. The likelihood is an approximation; what simulated trials show of its bias is taken
+off the posterior (`centred`), and simulation-based calibration (`make calibrate`) shows how good the result is.
 """
 
 from collections.abc import Mapping
