@@ -154,11 +154,15 @@ def survival_design() -> None:
 
 
 def million_trials() -> None:
-    """One process of its own, so that its memory is its own; 100,000 trials three times before and after."""
+    """One process of its own, so that its memory is its own; 100,000 trials three times before and after.
+
+    The program comes from the cache, as in a second `vtrial run`: compiling it takes half a gigabyte more.
+    """
     code = (
         "import resource, statistics\n"
+        "from vtrial.result import keep_compiled_programs\n"
         "from tests.benchmarks.__main__ import protocol, seconds, simulate\n"
-        "p = protocol('karmma'); simulate(p, 1000)()\n"
+        "keep_compiled_programs(); p = protocol('karmma'); simulate(p, 1000)()\n"
         "tenths = [seconds(simulate(p, 100_000)) for _ in range(3)]\n"
         "whole = seconds(simulate(p, 1_000_000))\n"
         "tenths += [seconds(simulate(p, 100_000)) for _ in range(3)]\n"
