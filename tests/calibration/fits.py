@@ -92,7 +92,6 @@ def one(task):
         _held.extend((told, evidence, posterior, Fitter(evidence, told)))
     from vtrial.models.centred import centred
     from vtrial.models.simulated import summaries
-    from vtrial.posterior import FitError
     from vtrial.world import World
 
     told, evidence, posterior, fitter = _held
@@ -108,7 +107,7 @@ def one(task):
         draws, how = centred(
             sampled[None], evidence, told, steps, discount=1.0, trials=SIMULATED, seed=2**31 + seed + number
         )
-    except (RuntimeError, FitError) as problem:
+    except RuntimeError as problem:
         return [{"trial": number, "quantity": "failed", "rank": np.nan, "why": str(problem)[:200]}]
     x, schedule = np.asarray(evidence.log2_doses), told.schedule
     kept = draws[0][np.linspace(0, len(sampled) - 1, KEPT).round().astype(int)]
