@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from vtrial.cohort import patients
 from vtrial.conduct.visits import Seen
 from vtrial.estimate import kaplan_meier, times
 from vtrial.estimate.times import Curve
-from vtrial.trial import Numbers, Outcome, Plan
+from vtrial.trial import Numbers, Plan
 from vtrial.world import World
 
 DRAWS = 500_000  # random numbers in a chunk: fewer cost overhead, more leave the processor's cache
@@ -37,84 +38,42 @@ def key_of(seed: Any, number: Any) -> Any:
 
 def chunk_of(plan: Plan) -> int:
     """Trials in a chunk of this plan: about 500 of KarMMa's, more of a smaller trial, 4,000 at most."""
-    times = 40 if plan.curves else 0  # visits, path and calendar; curves need room as well
+    times = 40 if "survival" in plan.systems else 0  # visits, path and calendar; curves need room as well
+    times += len(plan.described.drawn) + len(plan.described.measures)
     draws = plan.capacity * (times + len(patients.processes(plan.systems, attrition=plan.attrition, dose=True)))
     return max(1, min(4000, DRAWS // draws))
 
 
-@partial(jax.jit, static_argnames=("plan", "chunk"))
-def _chunk(seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan, chunk: int) -> Outcome:
+# What is wanted of a trial: (key, world, numbers, plan, *further data) -> any pytree of arrays. Compiled once for each.
+Look = Callable[..., Any]
+
+
+@partial(jax.jit, static_argnames=("look", "plan", "count"))
+def _each(
+    seed: Any, start: Any, worlds: World, numbers: Numbers, data: tuple[Any, ...], *, look: Look, plan: Plan, count: int
+) -> Any:
     global traced
     traced += 1
 
-    def one(number: Any) -> Outcome:
-        return trial.run(key_of(seed, number), world.pick(worlds, number), numbers, plan)
-
-    return jax.vmap(one)(start + jnp.arange(chunk, dtype=jnp.uint32))
-
-
-@partial(jax.jit, static_argnames=("plan",))
-def _patients(seed: Any, number: Any, worlds: World, numbers: Numbers, *, plan: Plan) -> patients.Cohort:
-    return trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
-
-
-@partial(jax.jit, static_argnames=("plan", "count"))
-def _observed(
-    seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan, count: int
-) -> tuple[patients.Cohort, Seen]:
-    def one(number: Any) -> tuple[patients.Cohort, Seen]:
-        enrolled = trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
-        return enrolled, trial.seen_at_cut(enrolled, numbers, plan)
+    def one(number: Any) -> Any:
+        return look(key_of(seed, number), world.pick(worlds, number), numbers, plan, *data)
 
     return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
 
 
-@partial(jax.jit, static_argnames=("plan", "count"))
-def _estimated(
-    seed: Any, start: Any, worlds: World, numbers: Numbers, *, plan: Plan, count: int
+def seen_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[patients.Cohort, Seen]:
+    """A trial's patients and what the cut shows of them."""
+    enrolled = trial.enrol(key, world, numbers, plan)
+    return enrolled, trial.seen_at_cut(enrolled, numbers, plan)
+
+
+def estimates_of(
+    key: Any, world: World, numbers: Numbers, plan: Plan
 ) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
-    def one(number: Any) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
-        enrolled = trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
-        seen = trial.seen_at_cut(enrolled, numbers, plan)
-        ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
-        return enrolled, seen, {curve: times.estimate(ordered, curve) for curve in plan.curves}
-
-    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
-
-
-@partial(jax.jit, static_argnames=("plan", "curves", "count"))
-def _curves(
-    seed: Any,
-    start: Any,
-    worlds: World,
-    numbers: Numbers,
-    days: Any,
-    *,
-    plan: Plan,
-    curves: tuple[Curve, ...],
-    count: int,
-) -> dict[Curve, tuple[Any, Any]]:
-    def one(number: Any) -> dict[Curve, tuple[Any, Any]]:
-        enrolled = trial.enrol(key_of(seed, number), world.pick(worlds, number), numbers, plan)
-        seen = trial.seen_at_cut(enrolled, numbers, plan)
-        ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in curves})
-        return {curve: on_days(ordered[curve[0]], times.group_of(curve[1])) for curve in curves}
-
-    def on_days(ordered: kaplan_meier.Ordered, group: Any) -> tuple[Any, Any]:
-        heights = jnp.concatenate([jnp.ones(1, jnp.float32), kaplan_meier.curve(ordered, group).survival])
-        passed = jnp.sum(ordered.days[None, :] <= days[:, None], axis=1, dtype=jnp.int32)
-        left = kaplan_meier.members(ordered, group)[None, :] & (ordered.days[None, :] >= days[:, None])
-        return heights[passed], jnp.sum(left, axis=1, dtype=jnp.int32)
-
-    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
-
-
-@partial(jax.jit, static_argnames=("plan", "count"))
-def _worlds(seed: Any, worlds: World, numbers: Numbers, *, plan: Plan, count: int) -> World:
-    def one(number: Any) -> World:
-        return trial.world_of(key_of(seed, number), world.pick(worlds, number), numbers, plan)
-
-    return jax.vmap(one)(jnp.arange(count, dtype=jnp.uint32))
+    """As `seen_of`, and the estimates of the plan's curves."""
+    enrolled, seen = seen_of(key, world, numbers, plan)
+    ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
+    return enrolled, seen, {curve: times.estimate(ordered, curve) for curve in plan.curves}
 
 
 def simulate(
@@ -128,8 +87,12 @@ def simulate(
     chunk: int | None = None,
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
-) -> Outcome:
-    """Outcomes of trials `start` to `start + trials - 1`, NumPy arrays (trials,).
+    look: Look = trial.run,
+    data: tuple[Any, ...] = (),
+) -> Any:
+    """What `look` gives of trials `start` to `start + trials - 1`, their `Outcome`s: NumPy arrays (trials, ...).
+
+    data: arrays that it wants besides.
 
     worlds: float (worlds, steps); trial t lives in world t mod D. seed: 0 to 2**32 - 1. progress: called with
     the number of trials that each finished chunk adds.
@@ -138,17 +101,18 @@ def simulate(
     size = chunk or chunk_of(plan)
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
 
-    def run(first: int) -> Outcome:
+    def run(first: int) -> Any:
         # The setting belongs to the thread: 64-bit mode elsewhere in the process changes no draw here.
         with jax.enable_x64(False):
-            done = _chunk(seed_, jnp.asarray(first, jnp.uint32), worlds_, numbers_, plan=plan, chunk=size)
+            at = jnp.asarray(first, jnp.uint32)
+            done = _each(seed_, at, worlds_, numbers_, data, look=look, plan=plan, count=size)
             return jax.tree.map(np.asarray, done)
 
     firsts = range(start, start + trials, size)
-    gathered: Outcome | None = None
+    gathered: Any = None
     if trials < 1:
         raise ValueError(f"trials is {trials}; at least 1")
-    pending: deque[tuple[int, Future[Outcome]]] = deque()
+    pending: deque[tuple[int, Future[Any]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for first in firsts:
@@ -167,10 +131,10 @@ def simulate(
     return gathered
 
 
-def _put(gathered: Outcome | None, done: Outcome, begin: int, trials: int) -> Outcome:
+def _put(gathered: Any, done: Any, begin: int, trials: int) -> Any:
     """Copy a chunk's outcomes to their place; the last chunk is cut."""
-    everything: Outcome = gathered or jax.tree.map(lambda a: np.empty((trials, *a.shape[1:]), a.dtype), done)
-    size = min(done.enrolled.shape[0], trials - begin)
+    everything = gathered or jax.tree.map(lambda a: np.empty((trials, *a.shape[1:]), a.dtype), done)
+    size = min(jax.tree.leaves(done)[0].shape[0], trials - begin)
 
     def copy(into: np.ndarray, source: np.ndarray) -> None:
         into[begin : begin + size] = source[:size]
@@ -179,12 +143,28 @@ def _put(gathered: Outcome | None, done: Outcome, begin: int, trials: int) -> Ou
     return everything
 
 
-def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int) -> patients.Cohort:
-    """The patients of one trial, NumPy arrays (capacity,)."""
+def each(
+    look: Look,
+    plan: Plan,
+    numbers: Numbers,
+    worlds: World,
+    *,
+    seed: int,
+    start: int = 0,
+    count: int = 1,
+    data: tuple[Any, ...] = (),
+) -> Any:
+    """What `look` gives of trials `start` to `start + count - 1`, all at once (a few hundred): NumPy arrays (count, ...)."""
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
     with jax.enable_x64(False):
-        drawn = _patients(seed_, jnp.asarray(trial, jnp.uint32), worlds_, numbers_, plan=plan)
-        return jax.tree.map(np.asarray, drawn)
+        at = jnp.asarray(start, jnp.uint32)
+        return jax.tree.map(np.asarray, _each(seed_, at, worlds_, numbers_, data, look=look, plan=plan, count=count))
+
+
+def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int) -> patients.Cohort:
+    """The patients of one trial, NumPy arrays (capacity,)."""
+    drawn = each(_enrol, plan, numbers, worlds, seed=seed, start=trial)
+    return jax.tree.map(lambda a: a[0], drawn)
 
 
 def observed(
@@ -194,20 +174,14 @@ def observed(
 
     The plan must have curves.
     """
-    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
-    with jax.enable_x64(False):
-        found = _observed(seed_, jnp.asarray(start, jnp.uint32), worlds_, numbers_, plan=plan, count=count)
-        return jax.tree.map(np.asarray, found)
+    return each(seen_of, plan, numbers, worlds, seed=seed, start=start, count=count)
 
 
 def estimated(
     plan: Plan, numbers: Numbers, worlds: World, *, seed: int, start: int, count: int
 ) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
     """As `observed`, and the estimates of the plan's curves, NumPy arrays (count, ...)."""
-    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
-    with jax.enable_x64(False):
-        found = _estimated(seed_, jnp.asarray(start, jnp.uint32), worlds_, numbers_, plan=plan, count=count)
-        return jax.tree.map(np.asarray, found)
+    return each(estimates_of, plan, numbers, worlds, seed=seed, start=start, count=count)
 
 
 def curves_on_days(
@@ -226,11 +200,26 @@ def curves_on_days(
     Arrays (count, days), float32 and int32. After a group's latest day its survival stays, and nobody is at risk. All
     trials at once: a few hundred. The plan must have curves.
     """
-    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
-    with jax.enable_x64(False):
-        first, at = jnp.asarray(start, jnp.uint32), jnp.asarray(np.asarray(days), jnp.int32)
-        found = _curves(seed_, first, worlds_, numbers_, at, plan=plan, curves=curves, count=count)
-        return jax.tree.map(np.asarray, found)
+    plan = replace(plan, curves=curves)
+    data = (np.asarray(days, np.int32),)
+    return each(_on_days, plan, numbers, worlds, seed=seed, start=start, count=count, data=data)
+
+
+def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any) -> dict[Curve, tuple[Any, Any]]:
+    enrolled, seen = seen_of(key, world, numbers, plan)
+    ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
+
+    def one(ordered: kaplan_meier.Ordered, group: Any) -> tuple[Any, Any]:
+        heights = jnp.concatenate([jnp.ones(1, jnp.float32), kaplan_meier.curve(ordered, group).survival])
+        passed = jnp.sum(ordered.days[None, :] <= days[:, None], axis=1, dtype=jnp.int32)
+        left = kaplan_meier.members(ordered, group)[None, :] & (ordered.days[None, :] >= days[:, None])
+        return heights[passed], jnp.sum(left, axis=1, dtype=jnp.int32)
+
+    return {curve: one(ordered[curve[0]], times.group_of(curve[1])) for curve in plan.curves}
+
+
+def _enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Cohort:
+    return trial.enrol(key, world, numbers, plan)
 
 
 def worlds_of_trials(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trials: int) -> World:
@@ -238,10 +227,8 @@ def worlds_of_trials(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, 
 
     The same float32 numbers that the simulation uses, so that exact answers speak of the same worlds.
     """
-    seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
-    with jax.enable_x64(False):
-        lived = _worlds(seed_, worlds_, numbers_, plan=plan, count=trials)
-        return jax.tree.map(lambda a: np.asarray(a, np.float64), lived)
+    lived = each(trial.world_of, plan, numbers, worlds, seed=seed, count=trials)
+    return jax.tree.map(lambda a: np.asarray(a, np.float64), lived)
 
 
 def _on_device(seed: int, worlds: World, numbers: Numbers) -> tuple[Any, World, Numbers]:

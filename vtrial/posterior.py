@@ -24,6 +24,7 @@ from vtrial.evidence import load as load_evidence
 
 ENGINE = "h5netcdf"
 FILE = "posterior.nc"
+DESCRIBED = "described["  # begins the names of parameters of flags and measures in the diagnostics
 
 
 class FitError(RuntimeError):
@@ -77,6 +78,24 @@ class Posterior:
         drawn = self.tree["posterior"]["survival"].transpose("chain", "draw", "rate")
         return drawn.sel(rate=[rate.name.lower() for rate in Rate]).values.reshape(-1, len(Rate))
 
+    @cached_property
+    def flags(self) -> np.ndarray | None:
+        """Logits of the drawn flags, float32 (draws, flags, columns): at each dose of the study, then any other."""
+        return self._described("flag", "flag_name", "column")
+
+    @cached_property
+    def measures(self) -> np.ndarray | None:
+        """Location and log spread of each measure, float32 (draws, measures, columns + 1): the spread comes last."""
+        location = self._described("location", "measure", "column")
+        spread = self._described("log_spread", "measure")
+        return None if location is None or spread is None else np.concatenate([location, spread[..., None]], axis=-1)
+
+    def _described(self, variable: str, *dims: str) -> np.ndarray | None:
+        if "described" not in self.tree.children:
+            return None
+        drawn = self.tree["described"][variable].transpose("chain", "draw", *dims).values
+        return drawn.reshape(-1, *drawn.shape[2:])
+
     @property
     def draws(self) -> int:
         """Number of draws, all chains together."""
@@ -84,8 +103,10 @@ class Posterior:
 
     @property
     def ess(self) -> float:
-        """The smallest effective sample size of a parameter's mean; the draws' own error is SD / sqrt(ess)."""
-        return float(self.tree["diagnostics"].to_dataset()["ess_mean"].min())
+        """The smallest effective sample size of the mean of a step or a rate; the draws' own error is SD / sqrt(ess)."""
+        table = self.tree["diagnostics"].to_dataset()
+        core = [not str(name).startswith(DESCRIBED) for name in table["parameter"].values]
+        return float(table["ess_mean"].values[core].min())
 
     @property
     def discount(self) -> float:
@@ -150,6 +171,7 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
         "curves",
         "multistate",
         "evidence/times",
+        "evidence/flags",
         "protocol",
         "scenario/as_run",
         "timing",
@@ -173,6 +195,8 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
     }
     if evidence.left_out:
         depends_on["left_out"] = sorted(evidence.left_out)
+    if evidence.left_facts:
+        depends_on["left_facts"] = sorted(evidence.left_facts)
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
 

@@ -4,8 +4,10 @@ Here the defaults that depend on the study are filled in, rules become tables of
 study can tell (a dose outside those studied, a rate it does not model) is refused.
 """
 
+import difflib
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +22,8 @@ from vtrial.errors import InputError
 from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence, correlation_matrix
+from vtrial.evidence.flags import column_of
+from vtrial.flags import CORE, Flags
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.trial import Numbers, Plan
@@ -59,20 +63,35 @@ class Protocol:
 
 
 def prepare(
-    cell: Cell, evidence: Evidence, posterior: Posterior, *, where: str, capacity: int | None = None
+    cell: Cell,
+    evidence: Evidence,
+    posterior: Posterior,
+    *,
+    where: str,
+    capacity: int | None = None,
+    also: Iterable[str] = (),
 ) -> Protocol:
     """The protocol of a cell. `capacity`: patients to make room for, at least as many as the cell needs.
+
+    also: flags and measures that are described besides those that the cell asks for.
 
     Raises `InputError` for what the study cannot support.
     """
     worlds = _worlds(cell.design, evidence, posterior, where)
     order = permuted(worlds, cell.design.simulation.seed)
     ess = posterior.ess if worlds.size > 1 else math.inf
-    return in_worlds(cell, evidence, order, ess, where=where, capacity=capacity)
+    return in_worlds(cell, evidence, order, ess, where=where, capacity=capacity, also=also)
 
 
 def in_worlds(
-    cell: Cell, evidence: Evidence, worlds: World, ess: float = math.inf, *, where: str, capacity: int | None = None
+    cell: Cell,
+    evidence: Evidence,
+    worlds: World,
+    ess: float = math.inf,
+    *,
+    where: str,
+    capacity: int | None = None,
+    also: Iterable[str] = (),
 ) -> Protocol:
     """The protocol of a cell in given worlds, whatever truth it states. Raises `InputError` as `prepare`."""
     design = cell.design
@@ -87,6 +106,8 @@ def in_worlds(
     capacity = max(needed, capacity or 0)
     tests = design.ordered_tests()
     curves = timing.curves(design, evidence, doses, where)
+    flags = _flags(design, evidence, where)
+    described = evidence.flags.needed((*flags, *also))
     plan = Plan(
         capacity=capacity,
         target=target,
@@ -104,6 +125,8 @@ def in_worlds(
         cut_after_last="month" not in design.calendar.data_cut,
         censor_missed="missed_visits" in design.calendar.censor,
         censor_new_therapy="new_therapy" in design.calendar.censor,
+        described=described,
+        flags=flags,
     )
     x = np.array([log2_dose(dose, evidence.priors.dose.reference) for dose in doses])
     numbers = Numbers(
@@ -113,13 +136,14 @@ def in_worlds(
         factor=np.linalg.cholesky(_correlations(design, evidence, where)).astype(np.float32),
         between_trial_sd=np.float32(design.world.between_trial_sd),
         bounds={t.name: bounds(t, capacity).astype(np.int32) for t in tests if not t.timed},
-        calendar=timing.calendar(design, evidence, capacity, where) if curves else None,
+        calendar=timing.calendar(design, evidence, capacity, where) if "survival" in plan.systems else None,
         benchmarks={t.name: timing.benchmark(t, design, evidence, where) for t in tests if t.timed},
+        columns=np.array([column_of(evidence, dose) for dose in doses], np.int32),
     )
     return Protocol(
         plan=plan,
         numbers=numbers,
-        worlds=worlds,
+        worlds=asked_of(worlds, evidence, described),
         doses=doses,
         shares=shares,
         tests=tuple(tests),
@@ -172,7 +196,9 @@ def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tupl
 def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> World:
     stated = design.world.truth
     if stated == "posterior":
-        worlds = World(posterior.intercept.copy(), posterior.slope.copy(), posterior.survival)
+        worlds = World(
+            posterior.intercept.copy(), posterior.slope.copy(), posterior.survival, posterior.flags, posterior.measures
+        )
     elif stated == "posterior-mean":
         worlds = truth.posterior_mean(posterior)
     else:
@@ -205,6 +231,46 @@ def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint
             raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on {endpoint}")
     wanted = set(modelled if asked is None else asked) | {test.endpoint for test in design.test}
     return tuple(e for e in ENDPOINTS if e in wanted)
+
+
+def asked_of(worlds: World, evidence: Evidence, described: Flags) -> World:
+    """The worlds with what is described, and no other flags and measures."""
+    flags, measures = worlds.flags, worlds.measures
+    if flags is not None:
+        names = [flag.name for flag in evidence.flags.drawn]
+        flags = flags[:, [names.index(flag.name) for flag in described.drawn]] if described.drawn else None
+    if measures is not None:
+        names = [measure.name for measure in evidence.flags.measures]
+        measures = measures[:, [names.index(m.name) for m in described.measures]] if described.measures else None
+    return replace(worlds, flags=flags, measures=measures)
+
+
+def flags_need_times(design: Design, evidence: Evidence) -> bool:
+    """Whether a flag that the design asks for depends on times to an event."""
+    flags = evidence.flags
+    asked = [name for name in design.simulation.flags if name in flags.names or name in CORE]
+    asked += [flag.name for flag in flags.drawn if flag.system in design.simulation.flags]
+    return any(CORE[core] == "survival" for name in asked for core in flags.needs(name))
+
+
+def _flags(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
+    """The flags that are asked for, those of a system by its name. Raises `InputError` for what is not there."""
+    flags, found = evidence.flags, []
+    for asked in design.simulation.flags:
+        of_system = [flag.name for flag in flags.drawn if flag.system == asked]
+        if not of_system and asked not in flags.names and asked not in CORE:
+            known = sorted({flag.system for flag in flags.drawn} | set(flags.names) | set(CORE))
+            near = difflib.get_close_matches(asked, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise InputError(f"{where}: [simulation] flags: study '{evidence.study}' has no flag '{asked}'{hint}")
+        found += of_system or [asked]
+    for name in found:
+        for core in flags.needs(name):
+            if CORE[core] not in (*evidence.systems, "disposition"):
+                raise InputError(
+                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, on which '{evidence.study}' has no facts"
+                )
+    return tuple(dict.fromkeys(found))
 
 
 def _fills(allocation: str, shares: tuple[float, ...], size: int) -> np.ndarray:

@@ -23,7 +23,7 @@ from vtrial.curve_characteristics import not_estimable
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior, posterior_of
-from vtrial.protocol import Protocol, prepare
+from vtrial.protocol import Protocol, flags_need_times, prepare
 from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _prepared(
     if len(studies) > 1:
         raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
     read = evidence.load(studies.pop())
-    if not any(cell.design.timed for cell in scenario.cells):
+    if not any(cell.design.timed or flags_need_times(cell.design, read) for cell in scenario.cells):
         read = read.without("survival")  # a model of its own, which takes longest to fit
     largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)
     check_cost(scenario, largest or read.count("infused.all")[1])

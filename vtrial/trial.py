@@ -12,14 +12,16 @@ import jax
 import jax.numpy as jnp
 
 from vtrial import conduct
-from vtrial.cohort import Process, patients, survival
+from vtrial.cohort import Process, flags, patients, survival
 from vtrial.cohort.disposition import Allocation, Target
+from vtrial.conduct.record import Record, record
 from vtrial.conduct.visits import Seen, cut_month, seen
 from vtrial.curves import Step, System
 from vtrial.decisions import Population, TestPlan, decide
 from vtrial.estimate import proportions, times
 from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import Benchmark, Curve, Estimate
+from vtrial.flags import CORE, Flags
 from vtrial.world import World, shifted
 
 
@@ -31,7 +33,8 @@ class Plan:
     counted. tests: in an order in which none waits for a later one. attrition: whether anybody enrolled may stay
     without infusion; shifted: whether trials move their world. curves: the
     Kaplan-Meier curves that are estimated; even, cut_after_last, censor_missed, censor_new_therapy: how patients come,
-    what the data cut counts from, what is censored. What is not needed is not drawn.
+    what the data cut counts from, what is censored. described: the flags and measures that are drawn and derived; flags:
+    those that are counted, of the core too. What is not needed is not drawn.
     """
 
     capacity: int
@@ -47,14 +50,17 @@ class Plan:
     cut_after_last: bool = True
     censor_missed: bool = True
     censor_new_therapy: bool = True
+    described: Flags = Flags()
+    flags: tuple[str, ...] = ()
 
     @property
     def systems(self) -> frozenset[System]:
-        """What must be simulated for the endpoints."""
+        """What must be simulated for the endpoints and flags."""
         found: set[System] = {system for endpoint in self.endpoints for system in proportions.systems_of(endpoint)}
-        if self.curves:
+        found |= {CORE[name] for asked in self.flags for name in self.described.needs(asked)}  # type: ignore[misc]
+        if self.curves or "survival" in found:
             found |= {"survival", "response", *self.with_crs}
-        return frozenset(found)
+        return frozenset(found - {"disposition"})
 
 
 @jax.tree_util.register_dataclass
@@ -65,7 +71,8 @@ class Numbers:
     size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or
     counts by dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents'
     correlations, float32 (latents, latents). between_trial_sd: logit scale. bounds: by test of a
-    rate, int32 (capacity + 1,). calendar: where curves are estimated. benchmarks: by test of a time.
+    rate, int32 (capacity + 1,). calendar: where times are simulated. benchmarks: by test of a time. columns: of each dose
+    in the world's flags and measures, int32 (doses,), where any are drawn.
     """
 
     size: Any
@@ -76,6 +83,7 @@ class Numbers:
     bounds: dict[str, Any]
     calendar: patients.Calendar | None = None
     benchmarks: dict[str, Benchmark] = field(default_factory=dict[str, Benchmark])
+    columns: Any = None
 
 
 @jax.tree_util.register_dataclass
@@ -84,7 +92,7 @@ class Outcome:
     """What a trial ended with: numbers of patients, patients with each endpoint, tests that rejected, curves.
 
     follow_up: median months from infusion to death or last contact. retreated, responding_again: patients retreated for
-    a documented progression by the cut, and those of them who respond to it.
+    a documented progression by the cut, and those of them who respond to it. flags: infused patients with each.
     """
 
     enrolled: Any
@@ -95,6 +103,7 @@ class Outcome:
     follow_up: Any = None
     retreated: Any = None
     responding_again: Any = None
+    flags: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
@@ -102,10 +111,12 @@ def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
     if not plan.shifted:
         return world
     normals = jax.random.normal(jax.random.fold_in(key, Process.BETWEEN_TRIAL), (len(Step),), dtype=jnp.float32)
-    moved = shifted(world, normals, numbers.between_trial_sd)
-    if moved.survival is None:
-        return moved
-    return replace(moved, survival=survival.moved(key, moved.survival, numbers.between_trial_sd))
+    moved, sd = shifted(world, normals, numbers.between_trial_sd), numbers.between_trial_sd
+    if moved.survival is not None:
+        moved = replace(moved, survival=survival.moved(key, moved.survival, sd))
+    if moved.flags is not None:
+        moved = replace(moved, flags=flags.moved(key, plan.described.drawn, moved.flags, sd))
+    return moved
 
 
 def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Cohort:
@@ -122,7 +133,7 @@ def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Coho
         log2_doses=numbers.log2_doses,
         fills=numbers.fills,
         factor=numbers.factor,
-        calendar=numbers.calendar if plan.curves else None,
+        calendar=numbers.calendar,
         even=plan.even,
     )
 
@@ -144,14 +155,30 @@ def seen_at_cut(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Seen:
     )
 
 
+def recorded(key: Any, cohort: patients.Cohort, seen: Seen | None, world: World, numbers: Numbers, plan: Plan) -> Record:
+    """What the records say of each patient at the cut. seen: None where times are not simulated."""
+    world, drawn = world_of(key, world, numbers, plan), plan.described
+    return record(
+        cohort,
+        seen,
+        drawn,
+        flags.hits(key, drawn.drawn, world.flags, numbers.columns, cohort.dose),
+        flags.values(key, drawn.measures, world.measures, numbers.columns, cohort.dose),
+    )
+
+
 def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     """One trial, from its key to its decisions."""
     cohort = enrol(key, world, numbers, plan)
     finally_seen = conduct.at_full_follow_up(cohort)
     counts: dict[Endpoint, Any] = {endpoint: proportions.count(finally_seen, endpoint) for endpoint in plan.endpoints}
-    curves, shown, follow_up, retreated, again = {}, {}, None, None, None
+    curves, shown, follow_up, retreated, again, counted = {}, {}, None, None, None, {}
+    at_cut = seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
+    if plan.flags:
+        told = recorded(key, cohort, at_cut, world, numbers, plan).flags
+        counted = {name: jnp.sum(told[name], dtype=jnp.int32) for name in plan.flags}
     if plan.curves:
-        at_cut = seen_at_cut(cohort, numbers, plan)
+        assert at_cut is not None
         ordered = times.prepared(at_cut, cohort.dose, {endpoint for endpoint, _ in plan.curves})
         curves = {curve: times.estimate(ordered, curve) for curve in plan.curves}
         timed = [test for test in plan.tests if test.timed]
@@ -174,4 +201,5 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
         follow_up=follow_up,
         retreated=retreated,
         responding_again=again,
+        flags=counted,
     )

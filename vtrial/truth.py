@@ -7,6 +7,7 @@ a rate by dose holds at that dose, and two doses refit the slope.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -39,7 +40,13 @@ RATES: tuple[Rate, ...] = tuple(_STEP)
 def posterior_mean(posterior: Posterior) -> World:
     """The world at the posterior mean of every logit, shape (1, steps), float64."""
     survival = None if posterior.survival is None else posterior.survival.mean(0, keepdims=True)
-    return World(posterior.intercept.mean(0, keepdims=True), posterior.slope.mean(0, keepdims=True), survival)
+    return World(
+        posterior.intercept.mean(0, keepdims=True),
+        posterior.slope.mean(0, keepdims=True),
+        survival,
+        None if posterior.flags is None else posterior.flags.mean(0, keepdims=True),
+        None if posterior.measures is None else posterior.measures.mean(0, keepdims=True),
+    )
 
 
 def fixed(
@@ -68,7 +75,7 @@ def fixed(
         latent = truth.get("scale", "documented") == "latent"  # type: ignore[call-overload]
         rates = _hold_pfs(intercept, slope, survival[0], float(truth["pfs_median"]), evidence, where, latent=latent)  # type: ignore[index]
         survival = rates[None]
-    return World(intercept[None], slope[None], survival)
+    return replace(mean, intercept=intercept[None], slope=slope[None], survival=survival)
 
 
 def at_pfs_median(

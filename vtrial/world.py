@@ -4,7 +4,7 @@ A world is one set of true step probabilities by dose. Many worlds stand in one 
 trial t lives in world t mod D.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -22,12 +22,16 @@ class World:
 
     intercept: at the reference dose, NaN for a step of which the study says nothing. slope: for a doubling.
     survival: the numbers of the multi-state model (`curves.Rate`), (rates,) or (worlds, rates); None where the
-    study says nothing of them.
+    study says nothing of them. flags: logits of drawn flags, (flags, columns), a column a dose of the study and one for
+    any other. measures: (measures, columns + 1), location by column, and last the log of the spread. Both with a leading
+    axis for many worlds, None where nothing asks for them.
     """
 
     intercept: Any
     slope: Any
     survival: Any = None
+    flags: Any = None
+    measures: Any = None
 
     def probabilities(self, x: Any, xp: Any = jnp) -> dict[Step, Any]:
         """Each step's probability at `x` log2 doses (doses,): arrays (doses,), or (worlds, doses)."""
@@ -53,4 +57,4 @@ def pick(worlds: World, trial: Any) -> World:
 
 def shifted(world: World, normals: Any, sd: Any) -> World:
     """The world moved by one trial-level shift a step, `sd` x standard normals (steps,), on the logit scale."""
-    return World(world.intercept + sd * normals, world.slope, world.survival)
+    return replace(world, intercept=world.intercept + sd * normals)

@@ -37,6 +37,9 @@ class Process(IntEnum):
     ARRIVAL = 19
     DELAY = 20
     BETWEEN_TRIAL_SURVIVAL = 21
+    FLAGS = 22
+    MEASURES = 23
+    BETWEEN_TRIAL_FLAGS = 24
 
 
 # The processes whose latent normals are correlated within a patient, in the order of the correlation matrix.

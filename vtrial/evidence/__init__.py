@@ -7,6 +7,7 @@ themselves and each other, and trusted afterwards.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from vtrial.evidence import facts as facts_file
 from vtrial.evidence import priors as priors_file
 from vtrial.evidence.checks import check_models_facts
 from vtrial.evidence.facts import as_id
+from vtrial.evidence.flags import Flags, flags_of
 from vtrial.evidence.priors import Priors
 
 __all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
@@ -73,7 +75,7 @@ class Evidence:
     """What one study published, and what is assumed before reading it.
 
     study: its name. folder: where it was read. facts: a row each, indexed by fact id. priors: priors.toml. left_out:
-    what is not to be modelled though the facts would allow it.
+    what is not to be modelled though the facts would allow it. left_facts: facts that the models are not to learn from.
     """
 
     study: str
@@ -81,6 +83,7 @@ class Evidence:
     facts: pd.DataFrame
     priors: Priors
     left_out: frozenset[System] = frozenset()
+    left_facts: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return (
@@ -115,9 +118,18 @@ class Evidence:
         prior = [self.priors.survival[rate.name.lower()] for rate in Rate]
         return np.array([p.mean for p in prior]), np.array([p.sd for p in prior])
 
+    @cached_property
+    def flags(self) -> Flags:
+        """The flags and measures that priors.toml describes."""
+        return flags_of(self)
+
     def without(self, system: System) -> "Evidence":
         """The same evidence, `system` not to be modelled."""
         return replace(self, left_out=self.left_out | {system})
+
+    def without_facts(self, facts: Iterable[str]) -> "Evidence":
+        """The same evidence, some facts not to be learnt from: counts become 0 of 0."""
+        return replace(self, left_facts=self.left_facts | set(facts))
 
     def reads(self, system: System) -> list[str]:
         """The ids of the facts that the model of `system` reads."""

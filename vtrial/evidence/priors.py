@@ -1,7 +1,7 @@
 """priors.toml -> Priors: what is assumed, each entry with its reason."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,6 +16,7 @@ StepName = Annotated[str, AfterValidator(lambda name: _known_step(name))]
 RateName = Annotated[str, AfterValidator(lambda name: _known_rate(name))]
 Probability = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Correlation = Annotated[float, Field(gt=-1, lt=1)]
+FlagName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")]
 
 
 class _Strict(BaseModel):
@@ -83,6 +84,74 @@ class Span(_Strict):
         return self
 
 
+class FlagEntry(_Strict):
+    """One flag that is drawn among those who have what `given` asks, with its published count.
+
+    count, of: what was counted, of how many (`vtrial.evidence.flags`); count is the fact of the flag's own name, of is
+    that fact's n, where not given. pool: the pool its probability comes from. unconditional: the count is of everybody,
+    whether or not they have `given`, which is then one flag.
+    """
+
+    name: FlagName
+    given: str = "infused"
+    count: str = ""
+    of: str = ""
+    pool: str = ""
+    unconditional: bool = False
+
+
+class FlagSection(_Strict):
+    """The flags of one system.
+
+    mean, sd: normal prior of each flag's logit. between: SD of a logit between the study's doses. derived: flags that
+    follow from others.
+    """
+
+    mean: Finite
+    sd: Positive
+    between: Positive | None = None
+    reason: Reason
+    drawn: list[FlagEntry] = []
+    derived: dict[FlagName, str] = {}
+
+
+class Pool(_Strict):
+    """Flags whose logits come from one normal distribution: priors of its mean, and of the log of its SD."""
+
+    mean: Finite
+    sd: Positive
+    log_spread_mean: Finite
+    log_spread_sd: Positive
+    reason: Reason
+
+
+class Measure(_Strict):
+    """The distribution of a number among those who have what `given` asks.
+
+    mean, sd: normal prior of its location, the log of the median above `above` ("lognormal") or the median ("normal").
+    log_spread_mean, log_spread_sd: of the log of its SD on that scale. between: SD of the location between the doses.
+    """
+
+    given: str = "infused"
+    family: Literal["lognormal", "normal"] = "lognormal"
+    above: Finite = 0.0
+    step: Positive = 1.0
+    rounding: Literal["up", "nearest"] = "nearest"
+    mean: Finite
+    sd: Positive
+    log_spread_mean: Finite
+    log_spread_sd: Positive
+    between: Positive | None = None
+    reason: Reason
+
+
+class Population(_Strict):
+    """Who is meant by a population of facts.csv. evaluated: only as many as the fact says could be evaluated."""
+
+    has: str
+    evaluated: bool = False
+
+
 class Calendar(_Strict):
     """Calendar of a study: months from enrolment to infusion."""
 
@@ -113,6 +182,10 @@ class Priors(_Strict):
     survival: dict[RateName, Normal] = {}
     visits: Visits | None = None
     calendar: Calendar | None = None
+    flags: dict[str, FlagSection] = {}
+    pool: dict[str, Pool] = {}
+    measure: dict[FlagName, Measure] = {}
+    population: dict[str, Population] = {}
     sum: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 

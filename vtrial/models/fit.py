@@ -17,7 +17,7 @@ import xarray as xr
 
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import TimeSummaries, published
-from vtrial.models import centred, disposition, ladder, response, survival, toxicity
+from vtrial.models import centred, disposition, flags, ladder, response, survival, toxicity
 from vtrial.posterior import FitError, Posterior, Settings
 from vtrial.world import World
 
@@ -36,8 +36,8 @@ def build(evidence: Evidence, discount: float = 1.0) -> pm.Model:
     return ladder.build(evidence, counts, discount)
 
 
-# Compiled once a process for each shape of a model: which steps it has, and how many doses.
-_compiled: dict[tuple[tuple[str, ...], int], Any] = {}
+# Compiled once a process for each shape of a model: which steps it has, how many doses, what else it describes.
+_compiled: dict[tuple[Any, ...], Any] = {}
 
 
 def sample(
@@ -53,10 +53,10 @@ def sample(
     settings = settings or Settings()
     model = build(evidence, discount)
     data = {variable.name: variable.get_value() for variable in model.data_vars}
-    shape = (tuple(model.coords["step"] or ()), len(evidence.doses))
+    shape = (tuple(model.coords["step"] or ()), len(evidence.doses), flags.layout(evidence).shape)
     if shape not in _compiled:
         _compiled[shape] = nutpie.compile_pymc_model(model, freeze_model=False)
-    steps = _sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress)
+    steps = _described(_sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress), evidence)
     if "survival" not in evidence.systems:
         return steps
     told = published(evidence)
@@ -78,6 +78,17 @@ def sample_survival(
         # The likelihood is one JAX function: so is the model, and nothing is compiled twice.
         compiled = nutpie.compile_pymc_model(model, backend="jax", gradient_backend="jax", freeze_model=False)
         return _sampled(compiled, data, evidence, settings, progress)
+
+
+def _described(tree: xr.DataTree, evidence: Evidence) -> xr.DataTree:
+    """The tree with a group `described` of what its vector of standard normals means, in place of the vector."""
+    groups = {name: group.to_dataset() for name, group in tree.children.items()}
+    if "described" not in groups["posterior"]:
+        return tree
+    z = groups["posterior"]["described"].transpose("chain", "draw", "described_parameter").values
+    for group in ("posterior", "prior"):
+        groups[group] = groups[group].drop_vars(["described", "described_parameter"])
+    return xr.DataTree.from_dict(groups | {"described": flags.natural(z, evidence).astype("float32")})
 
 
 @contextmanager
@@ -143,8 +154,9 @@ def _joined(one: xr.DataTree, other: xr.DataTree) -> xr.DataTree:
         groups[group] = xr.merge([one[group].to_dataset(), other[group].to_dataset()], compat="override", join="outer")
     groups["sample_stats"] = one["sample_stats"].to_dataset()
     groups["sample_stats_survival"] = other["sample_stats"].to_dataset()
-    if "correction" in other.children:
-        groups["correction"] = other["correction"].to_dataset()
+    for name, of in (("described", one), ("correction", other)):
+        if name in of.children:
+            groups[name] = of[name].to_dataset()
     tables = [tree["diagnostics"].to_dataset() for tree in (one, other)]
     both = xr.concat([table.drop_vars("divergences") for table in tables], dim="parameter")
     groups["diagnostics"] = both.assign(divergences=sum(int(table["divergences"]) for table in tables))
@@ -159,7 +171,7 @@ def _assembled(drawn: xr.DataTree, data: dict[str, np.ndarray], settings: Settin
     rng = np.random.default_rng(settings.seed)
     prior = xr.Dataset(
         {
-            name: (values.dims, rng.normal(data[f"{name}_mean"], data[f"{name}_sd"], values.shape))
+            name: (values.dims, rng.normal(data.get(f"{name}_mean", 0.0), data.get(f"{name}_sd", 1.0), values.shape))
             for name, values in posterior.data_vars.items()
         },
         coords=posterior.coords,
@@ -169,7 +181,13 @@ def _assembled(drawn: xr.DataTree, data: dict[str, np.ndarray], settings: Settin
             "posterior": posterior,
             "prior": prior,
             "sample_stats": statistics[[name for name in kept if name in statistics]],
-            "constant_data": xr.Dataset({name: _with_dims(name, values, posterior) for name, values in data.items()}),
+            "constant_data": xr.Dataset(
+                {
+                    name: _with_dims(name, values, posterior)
+                    for name, values in data.items()
+                    if not name.startswith("described_")
+                }
+            ),
             "diagnostics": _diagnostics(drawn, prior),
         }
     )

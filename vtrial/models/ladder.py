@@ -11,7 +11,7 @@ import pytensor.tensor as pt
 
 from vtrial.curves import DOSED, Step, logit_at
 from vtrial.evidence import Evidence
-from vtrial.models import likelihoods
+from vtrial.models import flags, likelihoods
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def pooled(evidence: Evidence, count: int, n: int) -> Counts:
 
 
 def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm.Model:
-    """The joint model of `counts`: variables `intercept` (step,) and `slope` (dosed step,), both logits."""
+    """The joint model: `intercept` (step,) and `slope` (dosed step,), logits of `counts`; `described` of `flags`."""
     steps = sorted(counts)
     dosed = [step for step in steps if step in DOSED]
     prior = evidence.priors.intercept
@@ -43,6 +43,7 @@ def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm
         "step": [step.name.lower() for step in steps],
         "dosed_step": [step.name.lower() for step in dosed],
         "dose": [f"{dose:g}" for dose in evidence.doses],
+        "described_parameter": list(flags.layout(evidence).names),
     }
     has_slope = np.array([[float(step == other) for other in dosed] for step in steps])
     with pm.Model(coords=coords) as model:
@@ -64,4 +65,5 @@ def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm
         )
         logit = logit_at(intercept[:, None], pm.math.dot(has_slope, slope)[:, None], pt.as_tensor(x)[None, :])
         pm.Potential("evidence", likelihoods.counts(count, n, logit, weight))
+        flags.build(evidence, weight)
     return model

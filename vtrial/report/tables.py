@@ -14,7 +14,7 @@ from vtrial.estimate.proportions import ENDPOINTS, WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
 from vtrial.evidence.priors import Normal, Priors
-from vtrial.posterior import Posterior
+from vtrial.posterior import DESCRIBED, Posterior
 from vtrial.protocol import ALPHA
 from vtrial.report.answer import precision
 from vtrial.report.fitted import fitted_rates
@@ -213,9 +213,10 @@ def fitted(evidence: Evidence, posterior: Posterior, name: str) -> Markup:
 def diagnostics(posterior: Posterior, evidence: Evidence) -> pd.DataFrame:
     """A row a parameter: prior and posterior mean and SD, their ratio, R-hat, effective sample sizes, and moved or not.
 
-    The prior's mean and SD are those of priors.toml, not of draws.
+    Steps and rates; those of flags and measures are left out. The prior's mean and SD are those of priors.toml, not of draws.
     """
     table: Any = posterior.tree["diagnostics"].to_dataset().drop_vars("divergences").to_dataframe().reset_index()
+    table = table[~table["parameter"].str.startswith(DESCRIBED)].reset_index(drop=True)
     priors = evidence.priors
     for column in ("mean", "sd"):
         table[f"prior_{column}"] = [getattr(_prior(priors, name), column) for name in table["parameter"]]

@@ -207,11 +207,14 @@ class TestSection(_Strict):
 
 class SimulationSection(_Strict):
     """trials: how many (default 10000). seed: 0 to 2**32 - 1 (default 1). endpoints: what is estimated beside the
-    tests' endpoints (default: all that the study models); times to an event are not even fitted where none is asked."""
+    tests' endpoints (default: all that the study models); times to an event are not even fitted where none is asked.
+    flags: what else of the patients is simulated and counted, as priors.toml of the study names it: flags, or systems
+    for all of theirs (such as "adverse_events"; default: nothing)."""
 
     trials: Annotated[int, Field(ge=1)] = 10_000
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     endpoints: list[Literal[Endpoint, TimeEndpoint]] | None = None
+    flags: list[str] = []
 
 
 class Design(_Strict):
