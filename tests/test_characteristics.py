@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vtrial
 from vtrial.characteristics import COLUMNS, clustered_mcse, interval
-from vtrial.curve_characteristics import not_estimable
+from vtrial.outputs import not_estimable
 
 
 def test_one_world_is_the_usual_standard_error():

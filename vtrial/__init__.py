@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vtrial.evidence import Evidence
     from vtrial.evidence import load as load_evidence
     from vtrial.posterior import FitError, Posterior, fit
+    from vtrial.replication import Replication, replicate
     from vtrial.report.fitted import fitted_rates
     from vtrial.result import Result, run
     from vtrial.scenario import Scenario, load_scenario
@@ -33,6 +34,7 @@ __all__ = [
     "FitError",
     "InputError",
     "Posterior",
+    "Replication",
     "Result",
     "Scenario",
     "critical_counts",
@@ -41,6 +43,7 @@ __all__ = [
     "load_evidence",
     "load_scenario",
     "proportion_interval",
+    "replicate",
     "run",
     "size_and_power",
 ]
@@ -54,6 +57,8 @@ _HOME = {
     "Scenario": ("vtrial.scenario", "Scenario"),
     "critical_counts": ("vtrial.design.one_sample", "critical_counts"),
     "fit": ("vtrial.posterior", "fit"),
+    "Replication": ("vtrial.replication", "Replication"),
+    "replicate": ("vtrial.replication", "replicate"),
     "fitted_rates": ("vtrial.report.fitted", "fitted_rates"),
     "load_evidence": ("vtrial.evidence", "load"),
     "load_scenario": ("vtrial.scenario", "load_scenario"),

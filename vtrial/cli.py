@@ -150,6 +150,56 @@ def run(
     out.print(f"answered in {seconds:.1f} s; report, table and trials are in {_plain(str(folder))}/", style="dim")
 
 
+@app.command()
+def replicate(
+    study: Study = "karmma",
+    trials: Annotated[int, typer.Option(help="Replications.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="0 to 2**32 - 1.")] = 1,
+    left_out: Annotated[
+        bool, typer.Option("--left-out", help="Refit without each dose and each adverse event as well (minutes).")
+    ] = False,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; if not given, results/<study>-replicated.")
+    ] = None,
+) -> None:
+    """Run a study again as it was run, and set every published number beside what the replications print.
+
+    DIR gets replication.csv, left-out.csv where asked for, replication.html and, last, manifest.json.
+    """
+    from vtrial import replication as room
+    from vtrial.evidence import load
+    from vtrial.outputs import writable
+    from vtrial.report import replicated
+
+    began = time.perf_counter()
+    read = load(study)
+    folder = out_folder or Path("results") / f"{read.study}-replicated"
+    with _left_as_it_was(folder), _remembering_ctrl_c() as check, _progress() as show:
+
+        def step(what: str, done: int, total: int) -> None:
+            check()
+            show(what, done, total)
+
+        writable(folder)
+        result = room.replicate(read, trials=trials, seed=seed, left_out=left_out, progress=step)
+    out.print(f"[bold]{_plain(read.priors.title)}[/], {trials:,} replications")
+    out.print()
+    out.print(_plain(replicated.sentence(result)))
+    out.print()
+    out.print(_table(replicated.summary_table(result).rename(columns={"limits95": "of them 95"})))
+    out.print()
+    out.print("The ten numbers furthest from the middle of their replications:")
+    out.print(_table(replicated.numbers_table(result.worst())))
+    absent = result.not_covered()
+    absent = absent[absent["use"] != "context"]
+    out.print()
+    out.print(f"Not covered: {_plain(', '.join(f'{f} ({r})' for f, r in zip(absent['fact'], absent['reason'], strict=True)))}")
+    seconds = time.perf_counter() - began
+    with _waiting("writing the report"):
+        result.save(folder)
+    out.print(f"replicated in {seconds:.1f} s; table and report are in {_plain(str(folder))}/", style="dim")
+
+
 def main() -> None:
     """The entry point: bad input ends with one line and status 2, a refused fit with 1, Ctrl-C with 130."""
     from vtrial.posterior import FitError

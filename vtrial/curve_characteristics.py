@@ -81,12 +81,3 @@ def _survival(estimate: Estimate) -> dict[int, NDArray[np.float32]]:
     """Survival at each landmark, by month; NaN in a trial without patients of the group."""
     some = estimate.size > 0
     return {m: np.where(some, estimate.survival[:, k], np.float32(np.nan)) for k, m in enumerate(LANDMARKS)}
-
-
-def not_estimable(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as it is written: NE in place of +inf."""
-    shown = table.copy()
-    for column in ("estimate", "mcse", "low", "high"):
-        if np.isinf(table[column]).any():
-            shown[column] = table[column].astype(object).where(~np.isinf(table[column]), NOT_ESTIMABLE)
-    return shown

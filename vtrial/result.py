@@ -6,11 +6,8 @@ folder, manifest.json. Every file is written under a temporary name and then ren
 
 import json
 import os
-import platform
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from vtrial import characteristics, engine, evidence, places
-from vtrial.curve_characteristics import not_estimable
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.outputs import not_estimable, provenance, writable, write
 from vtrial.posterior import Posterior, posterior_of
 from vtrial.protocol import Protocol, flags_need_times, prepare
 from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
@@ -124,20 +121,20 @@ class Result:
         from vtrial.report import html
 
         target = Path(path)
-        _write(target, lambda temporary: temporary.write_text(html(self), encoding="utf-8"))
+        write(target, lambda temporary: temporary.write_text(html(self), encoding="utf-8"))
         return target
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write the folder `out`; manifest.json comes last. Raises `InputError` where it cannot be written."""
         folder = writable(out)
         (folder / "manifest.json").unlink(missing_ok=True)
-        _write(
+        write(
             folder / "characteristics.csv",
             lambda t: not_estimable(self.characteristics).to_csv(t, index=False, lineterminator="\n"),
         )
-        _write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
+        write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
         self.report(folder / "report.html")
-        _write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
+        write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
         return folder
 
     def __repr__(self) -> str:
@@ -210,7 +207,7 @@ def run(
         protocols=tuple(protocols),
         characteristics=pd.concat(tables, ignore_index=True),
         trials=pd.concat(trial_tables, ignore_index=True),
-        manifest=_manifest(scenario, read, posteriors),
+        manifest=_asked(scenario) | provenance(read, posteriors),
     )
     if out is not None:
         result.save(out)
@@ -259,43 +256,8 @@ def _trial(number: int) -> int:
     return number
 
 
-def keep_compiled_programs() -> None:
-    """Let JAX keep compiled programs beside the posteriors, unless the user keeps them elsewhere."""
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(places.cache_folder() / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-
-
-def writable(out: str | os.PathLike[str]) -> Path:
-    """The folder `out`, made if need be. Raises `InputError` where nothing can be written into it."""
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as problem:
-        raise InputError(
-            f"cannot write into {folder}: {problem.strerror or problem}; give another folder with --out"
-        ) from None
-    return folder
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it: whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(Path(temporary))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _manifest(scenario: Scenario, read: Evidence, posteriors: dict[float, Posterior]) -> dict[str, Any]:
-    packages = ("vtrial", "jax", "jaxlib", "numpy", "pandas", "scipy", "pymc", "nutpie", "arviz")
-    device = jax.devices()[0]
+def _asked(scenario: Scenario) -> dict[str, Any]:
+    """What was run, as a manifest says it."""
     return {
         "scenario": scenario.name,
         "title": scenario.design.title,
@@ -303,9 +265,12 @@ def _manifest(scenario: Scenario, read: Evidence, posteriors: dict[float, Poster
         "trials": scenario.design.simulation.trials,
         "cells": len(scenario.cells),
         "scenario_sha256": scenario.sha256,
-        "study": read.study,
-        "evidence_sha256": read.sha256,
-        "posterior_sha256": {f"discount {discount:g}": p.sha256 for discount, p in posteriors.items()},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "device": f"{device.platform}: {device.device_kind}",
     }
+
+
+def keep_compiled_programs() -> None:
+    """Let JAX keep compiled programs beside the posteriors, unless the user keeps them elsewhere."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(places.cache_folder() / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -69,5 +69,6 @@ def reported(measure: Measured, x: Any) -> Any:
     """Rounded values of a measure, given its normal distribution's."""
     value = measure.above + jnp.exp(x) if measure.family == "lognormal" else jnp.maximum(x, measure.above)
     steps = jnp.ceil(value / measure.step) if measure.rounding == "up" else jnp.round(value / measure.step)
-    least = math.floor(measure.above / measure.step + 1e-6) + (measure.rounding == "up")
+    least = measure.above / measure.step
+    least = math.floor(least + 1e-6) + 1 if measure.rounding == "up" else math.ceil(least - 1e-6)
     return jnp.maximum(steps, float(least)) * measure.step

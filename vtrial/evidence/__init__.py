@@ -139,13 +139,15 @@ class Evidence:
             names += [pattern.replace("*", as_id(dose)) for dose in self.doses] if "*" in pattern else [pattern]
         return names
 
-    def count(self, fact: str) -> tuple[int, int]:
-        """A published count and its denominator."""
+    def count(self, fact: str, *, whole: bool = False) -> tuple[int, int]:
+        """A published count and its denominator; 0 of 0 where it is left out (and not `whole`)."""
+        if fact in self.left_facts and not whole:
+            return 0, 0
         return int(_number(self.facts, fact, "count")), int(_number(self.facts, fact, "n"))
 
-    def counts(self, endpoint: str) -> tuple[np.ndarray, np.ndarray]:
-        """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,)."""
-        pairs = [self.count(f"{endpoint}.{as_id(dose)}") for dose in self.doses]
+    def counts(self, endpoint: str, *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,); `whole` as in `count`."""
+        pairs = [self.count(f"{endpoint}.{as_id(dose)}", whole=whole) for dose in self.doses]
         return np.array([c for c, _ in pairs]), np.array([n for _, n in pairs])
 
     @cached_property

@@ -21,7 +21,7 @@ MEDIANS = (("dor", "pr"), ("dor", "vgpr"), ("dor", "cr"), ("pfs", "all"), ("pfs"
 class TimeSummaries:
     """The published summaries of one trial; months, +inf where not estimable, NaN where not published.
 
-    sizes: infused patients by best response and dose, float (4, doses). medians: (median, low, high) by `MEDIANS`.
+    sizes: infused patients by best response and dose, float (4, doses), given whatever is left out. medians: (median, low, high) by `MEDIANS`.
     follow_up: shortest and longest potential follow-up at each dose, (2, doses). response, complete: median, shortest
     and longest time to first response and to CR. dead_at_12: patients dead by month 12. deaths: early, middle and
     late without progression, and after progression. crs_deaths: of grade 5 CRS, among the early ones. dead_at_top: at
@@ -37,7 +37,7 @@ class TimeSummaries:
     dead_at_12: float
     deaths: tuple[int, int, int, int]
     crs_deaths: int
-    dead_at_top: int
+    dead_at_top: float
     retreated: tuple[int, int]
     retreatment_range: tuple[float, float]
     schedule: Schedule
@@ -51,6 +51,8 @@ def published(evidence: "Evidence") -> TimeSummaries:
     top = f"{evidence.doses[-1]:.15g}"
 
     def three(fact: str) -> tuple[float, float, float]:
+        if fact in evidence.left_facts:
+            return np.nan, np.nan, np.nan
         value, low, high = (float(facts.at[fact, column]) for column in ("value", "low", "high"))  # type: ignore[arg-type]
         return value, low, high
 
@@ -71,7 +73,7 @@ def published(evidence: "Evidence") -> TimeSummaries:
             deaths["deaths.myeloma_progression.all"] + deaths["deaths.after_progression.all"],
         ),
         crs_deaths=evidence.count("crs.grade5.all")[0],
-        dead_at_top=deaths[f"deaths.{top}"],
+        dead_at_top=np.nan if f"deaths.{top}" in evidence.left_facts else deaths[f"deaths.{top}"],
         retreated=(evidence.count("retreatment.retreated.all")[0], evidence.count("retreatment.response.all")[0]),
         retreatment_range=three("retreatment.duration_of_response.all")[1:],
         schedule=schedule_of(evidence),
@@ -110,8 +112,8 @@ def months_between(evidence: "Evidence", event: str) -> float:
 
 def _sizes(evidence: "Evidence") -> np.ndarray:
     """Infused patients by best response and dose; VGPR, published for all doses together, spread over PR and VGPR."""
-    responders, infused = evidence.counts("orr")
-    complete, _ = evidence.counts("cr")
+    responders, infused = evidence.counts("orr", whole=True)
+    complete, _ = evidence.counts("cr", whole=True)
     shallow = responders - complete
     vgpr = shallow * evidence.count("vgpr.all")[0] / max(float(shallow.sum()), 1.0)
     return np.stack([infused - responders, shallow - vgpr, vgpr, complete]).astype(float)

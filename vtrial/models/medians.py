@@ -40,6 +40,7 @@ def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
         closed = True
         for t in (low, median, high):
             estimable = bool(np.isfinite(t))
+            closed = closed and not np.isnan(t)  # not published says nothing
             tenth.append(min(round(10 * t), TENTHS - 1) if estimable else TENTHS - 1)
             known.append(float(estimable))
             open_.append(float(not estimable and closed))  # the first that was not estimable implies the others

@@ -14,7 +14,8 @@ def counts(evidence: Evidence) -> dict[Step, Counts]:
     """The published counts that inform the steps of best response."""
     responders, infused = evidence.counts("orr")
     complete, _ = evidence.counts("cr")
-    short_of_cr = int(responders.sum() - complete.sum())
+    # The split is of all doses together, whatever dose is left out.
+    short_of_cr = int(evidence.counts("orr", whole=True)[0].sum() - evidence.counts("cr", whole=True)[0].sum())
     return {
         Step.RESPONSE: by_dose(responders, infused),
         Step.CR: by_dose(complete, responders),

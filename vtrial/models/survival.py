@@ -124,7 +124,8 @@ def _deaths(rates: Any, x: Any, data: Mapping[str, Any], grid: Grid, unseen: Any
     soon = soon - of_crs - n_early - n_middle
     ll += _binomial(soon, n_late + n_post, (by_twelve - by_six) / (late + post))
     top = (share * (pp_cell + ae_cell))[:, -1].sum() / dead
-    return ll + _binomial(data["dead_at_top"], total, top)
+    told = jnp.isfinite(data["dead_at_top"])  # else it was not published
+    return ll + jnp.where(told, _binomial(jnp.where(told, data["dead_at_top"], 0.0), total, top), 0.0)
 
 
 def _binomial(count: Any, n: Any, p: Any) -> Any:

@@ -28,13 +28,6 @@ def render(result: "Result") -> str:
 
     The same result gives the same page. Raises `FigureError` where a chart cannot be drawn.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     fits = [
         _fit(result, posterior, number, discount)
         for number, (discount, posterior) in enumerate(result.posteriors.items())
@@ -42,16 +35,16 @@ def render(result: "Result") -> str:
     answers = [_answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
     times = _times(result)
     figures = [*answers, *times["times_figures"], *(figure for part in fits for figure in part["figures"])]
-    return environment.get_template(_TEMPLATE).render(
+    return environment().get_template(_TEMPLATE).render(
         **_question(result),
         **_characteristics(result),
         **_assumed(result),
         **times,
         answer_figures=answers,
         fits=fits,
-        provenance=_provenance(result),
+        provenance=provenance_table(result.manifest),
         specs={figure.name: figure.spec for figure in figures},
-        runtime=_runtime(),
+        runtime=runtime(),
     )
 
 
@@ -278,9 +271,21 @@ def _times(result: "Result") -> dict[str, Any]:
     }
 
 
-def _provenance(result: "Result") -> Markup:
+def environment() -> jinja2.Environment:
+    """Where the templates lie, and how they are filled."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def provenance_table(manifest: dict[str, Any]) -> Markup:
+    """A manifest for readers."""
     rows: list[tuple[str, str, str]] = []
-    for key, value in result.manifest.items():
+    for key, value in manifest.items():
         if isinstance(value, dict):
             rows += [(key.replace("_", " "), str(name), str(inner)) for name, inner in value.items()]
         else:
@@ -290,7 +295,7 @@ def _provenance(result: "Result") -> Markup:
 
 
 @lru_cache(maxsize=1)
-def _runtime() -> Markup:
+def runtime() -> Markup:
     """Vega, Vega-Lite and Vega-Embed as one script."""
     script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return Markup(script.replace("</script", "<\\/script").replace("<!--", "<\\!--"))

@@ -1,0 +1,66 @@
+"""Folders of results: every file written whole or not at all, and where the results come from."""
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+from vtrial.posterior import Posterior
+
+
+def writable(out: str | os.PathLike[str]) -> Path:
+    """The folder `out`, made if need be. Raises `InputError` where nothing can be written into it."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as problem:
+        raise InputError(
+            f"cannot write into {folder}: {problem.strerror or problem}; give another folder with --out"
+        ) from None
+    return folder
+
+
+def write(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name, then rename it: whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    try:
+        write(Path(temporary))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def not_estimable(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as it is written: NE in place of +inf."""
+    shown = table.copy()
+    for column in table.columns[[kind.kind == "f" for kind in table.dtypes]]:
+        if np.isinf(table[column]).any():
+            shown[column] = table[column].astype(object).where(~np.isinf(table[column]), NOT_ESTIMABLE)
+    return shown
+
+
+def provenance(read: Evidence, posteriors: dict[float, Posterior]) -> dict[str, Any]:
+    """Hashes of evidence and posteriors (by discount), versions, device."""
+    packages = ("vtrial", "jax", "jaxlib", "numpy", "pandas", "scipy", "pymc", "nutpie", "arviz")
+    device = jax.devices()[0]
+    return {
+        "study": read.study,
+        "evidence_sha256": read.sha256,
+        "posterior_sha256": {f"discount {discount:g}": p.sha256 for discount, p in posteriors.items()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "device": f"{device.platform}: {device.device_kind}",
+    }
