@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vtrial.datasets import datasets as datasets_of
     from vtrial.design.intervals import proportion_interval
     from vtrial.design.one_sample import critical_counts, size_and_power
     from vtrial.errors import InputError
@@ -38,6 +39,7 @@ __all__ = [
     "Result",
     "Scenario",
     "critical_counts",
+    "datasets_of",
     "fit",
     "fitted_rates",
     "load_evidence",
@@ -56,6 +58,7 @@ _HOME = {
     "Result": ("vtrial.result", "Result"),
     "Scenario": ("vtrial.scenario", "Scenario"),
     "critical_counts": ("vtrial.design.one_sample", "critical_counts"),
+    "datasets_of": ("vtrial.datasets", "datasets"),
     "fit": ("vtrial.posterior", "fit"),
     "Replication": ("vtrial.replication", "Replication"),
     "replicate": ("vtrial.replication", "replicate"),

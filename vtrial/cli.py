@@ -200,6 +200,37 @@ def replicate(
     out.print(f"replicated in {seconds:.1f} s; table and report are in {_plain(str(folder))}/", style="dim")
 
 
+@app.command()
+def cohort(
+    scenario: Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file.")],
+    trial: Annotated[int, typer.Option(help="Which simulated trial, from 0.")] = 0,
+    cell: Annotated[int, typer.Option(help="Which cell of a sweep, from 0.")] = 0,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write; if not given, results/<scenario>-trial-<k>.")
+    ] = None,
+) -> None:
+    """Write one virtual trial as data sets after CDISC ADaM: ADSL, ADRS, ADTTE, ADAE; and ADCH for all else.
+
+    Each as Parquet, CSV and XPT (SAS transport, version 5).
+    """
+    from vtrial import datasets as room
+    from vtrial.outputs import writable
+    from vtrial.scenario import load_scenario
+
+    asked = load_scenario(scenario)
+    folder = out_folder or Path("results") / f"{asked.name}-trial-{trial}"
+    with _left_as_it_was(folder), _waiting(f"simulating trial {trial} of {asked.name}"):
+        writable(folder)
+        tables = room.datasets(asked, trial=trial, cell=cell)
+        room.save(tables, folder)
+    for name, table in tables.items():
+        subjects = table["USUBJID"].nunique()
+        out.print(f"{name:6}{len(table):>7,} rows, {subjects:,} patients, {len(table.columns)} variables")
+    if absent := [name for name in room.NAMES if name not in tables]:
+        out.print(f"not written: {', '.join(absent)}; the study has no facts on what they hold")
+    out.print(f"Parquet, CSV and XPT are in {_plain(str(folder))}/", style="dim")
+
+
 def main() -> None:
     """The entry point: bad input ends with one line and status 2, a refused fit with 1, Ctrl-C with 130."""
     from vtrial.posterior import FitError

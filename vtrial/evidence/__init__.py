@@ -25,6 +25,7 @@ from vtrial.evidence.checks import check_models_facts
 from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import Flags, flags_of
 from vtrial.evidence.priors import Priors
+from vtrial.flags import CORE
 
 __all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
 
@@ -122,6 +123,17 @@ class Evidence:
     def flags(self) -> Flags:
         """The flags and measures that priors.toml describes."""
         return flags_of(self)
+
+    @property
+    def core_flags(self) -> tuple[str, ...]:
+        """The flags of the core that the facts allow to be simulated."""
+        return tuple(name for name, system in CORE.items() if system in self.systems)
+
+    @property
+    def describable(self) -> tuple[str, ...]:
+        """The flags and measures of priors.toml that depend on nothing else of the core."""
+        core = set(self.core_flags)
+        return tuple(name for name in self.flags.by_name if core.issuperset(self.flags.needs(name)))
 
     def without(self, system: System) -> "Evidence":
         """The same evidence, `system` not to be modelled."""

@@ -73,7 +73,7 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
         return _on_curve(evidence, fact, stem, dose)
     if statistic not in ("count", "proportion_ci", "median_range", "median", "range"):
         return f"a {statistic}, which is not simulated"
-    known = {*_simulated(evidence), *evidence.flags.names}
+    known = {*evidence.core_flags, *evidence.flags.names}
     is_count = statistic in ("count", "proportion_ci")
     measures = {**{m.name: "" for m in evidence.flags.measures}, **CORE_MEASURES}
     if stem not in (known if is_count else measures):
@@ -87,11 +87,6 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
             if core not in known:
                 return f"no facts on {CORE[core]}, which it needs"
     return Covered(fact, COUNTS if is_count else NUMBERS, (stem, group))
-
-
-def _simulated(evidence: Evidence) -> list[str]:
-    """The flags of the core that the study's facts allow."""
-    return [name for name, system in CORE.items() if system in evidence.systems]
 
 
 def _stem(evidence: Evidence, fact: str) -> str:

@@ -36,14 +36,15 @@ def percentiles(result: "Replication") -> Chart:
     table = table.set_index(["kind", "bin"]).reindex(every, fill_value=0).reset_index()
     size = table.groupby("kind")["numbers"].transform("sum")
     table["flat"] = size / _BINS
-    table["from"], table["to"] = table["bin"] / _BINS, (table["bin"] + 1) / _BINS
+    table["from"], table["to"], table["zero"] = table["bin"] / _BINS, (table["bin"] + 1) / _BINS, 0
     table["panel"] = table["kind"] + " (" + size.astype(str) + " numbers)"
     base = alt.Chart().encode(
         x=alt.X("from:Q", title="percentile among replications", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
     )
-    bars = base.mark_bar(color=COLOURS[0], opacity=0.75).encode(
+    bars = base.mark_rect(color=COLOURS[0], opacity=0.75, stroke="white").encode(
         x2="to:Q",
         y=alt.Y("numbers:Q", title="published numbers", axis=alt.Axis(tickMinStep=1)),
+        y2="zero:Q",
         tooltip=[alt.Tooltip("panel:N", title="facts"), alt.Tooltip("numbers:Q", title="numbers")],
     )
     flat = base.mark_rule(color="#222222", strokeDash=[4, 3]).encode(x2="to:Q", y="flat:Q")
@@ -123,7 +124,7 @@ def _panel(rows: pd.DataFrame, system: str, unit: str) -> Any:
             "use:N",
             title="published",
             scale=alt.Scale(domain=uses, range=["circle", "diamond", "square"]),
-            legend=alt.Legend(orient="top"),
+            legend=None,
         ),
     )
     return alt.layer(bars, ticks, dots).properties(
