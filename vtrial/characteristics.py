@@ -52,7 +52,7 @@ def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataF
         count = outcome.counts[endpoint]
         columns[f"{endpoint}.count"] = count
         columns[f"{endpoint}.rate"] = _rate(count, outcome.infused).astype(np.float32)
-    columns |= {f"{flag}.count": count for flag, count in outcome.flags.items()}
+    columns |= {f"{flag}.count": count for flag, count in _flags(protocol, outcome).items()}
     for test in protocol.plan.tests:
         columns[f"{test.name}.reject"] = outcome.rejected[test.name]
     if outcome.follow_up is not None:
@@ -87,10 +87,15 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         for label, q in (("q025", 0.025), ("q975", 0.975)):
             yield _quantile(f"{endpoint}.rate.{label}", rate[np.isfinite(rate)], q)
         yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
-    for flag, count in outcome.flags.items():
+    for flag, count in _flags(protocol, outcome).items():
         yield mean(f"{flag}.rate", _rate(count, outcome.infused))
     if outcome.follow_up is not None:
         yield from curves.rows(protocol, outcome, mean, _quantile)
+
+
+def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]:
+    """Patients with each flag in each trial, by flag."""
+    return {} if outcome.flags is None else dict(zip(protocol.plan.flags, outcome.flags.T, strict=True))
 
 
 def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:

@@ -39,7 +39,7 @@ def key_of(seed: Any, number: Any) -> Any:
 def chunk_of(plan: Plan) -> int:
     """Trials in a chunk of this plan: about 500 of KarMMa's, more of a smaller trial, 4,000 at most."""
     times = 40 if "survival" in plan.systems else 0  # visits, path and calendar; curves need room as well
-    times += len(plan.described.drawn) + len(plan.described.measures)
+    times += (len(plan.described.drawn) + len(plan.described.measures)) // 4  # half a word each, and small
     draws = plan.capacity * (times + len(patients.processes(plan.systems, attrition=plan.attrition, dose=True)))
     return max(1, min(4000, DRAWS // draws))
 

@@ -92,7 +92,8 @@ class Outcome:
     """What a trial ended with: numbers of patients, patients with each endpoint, tests that rejected, curves.
 
     follow_up: median months from infusion to death or last contact. retreated, responding_again: patients retreated for
-    a documented progression by the cut, and those of them who respond to it. flags: infused patients with each.
+    a documented progression by the cut, and those of them who respond to it. flags: patients with each of
+    `Plan.flags`, int32 (flags,), or None.
     """
 
     enrolled: Any
@@ -103,7 +104,7 @@ class Outcome:
     follow_up: Any = None
     retreated: Any = None
     responding_again: Any = None
-    flags: dict[str, Any] = field(default_factory=dict[str, Any])
+    flags: Any = None
 
 
 def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
@@ -172,11 +173,11 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     cohort = enrol(key, world, numbers, plan)
     finally_seen = conduct.at_full_follow_up(cohort)
     counts: dict[Endpoint, Any] = {endpoint: proportions.count(finally_seen, endpoint) for endpoint in plan.endpoints}
-    curves, shown, follow_up, retreated, again, counted = {}, {}, None, None, None, {}
+    curves, shown, follow_up, retreated, again, counted = {}, {}, None, None, None, None
     at_cut = seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
     if plan.flags:
         told = recorded(key, cohort, at_cut, world, numbers, plan).flags
-        counted = {name: jnp.sum(told[name], dtype=jnp.int32) for name in plan.flags}
+        counted = jnp.sum(jnp.stack([told[name] for name in plan.flags]), axis=1, dtype=jnp.int32)
     if plan.curves:
         assert at_cut is not None
         ordered = times.prepared(at_cut, cohort.dose, {endpoint for endpoint, _ in plan.curves})

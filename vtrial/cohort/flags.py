@@ -15,17 +15,20 @@ from vtrial.cohort import Process, at_doses
 from vtrial.flags import Drawn, Flags, Measured
 
 
-def uniforms(key: Any, process: Process, numbers: tuple[int, ...], capacity: int) -> Any:
-    """Uniform numbers inside (0, 1), multiples of 2**-16 from the middle of their step, float32 (numbers, capacity)."""
+def uniforms(key: Any, process: Process, numbers: tuple[int, ...], capacity: int) -> list[Any]:
+    """Uniform numbers inside (0, 1) of each number, multiples of 2**-16 from the middle of their step, (capacity,)."""
     words = sorted({number // 2 for number in numbers})
     key = jax.random.fold_in(key, process)
 
     def draw(word: Any) -> Any:
         return jax.random.bits(jax.random.fold_in(key, word), (capacity,), dtype=jnp.uint32)
 
-    bits = jax.vmap(draw)(jnp.array(words, jnp.uint32))[jnp.array([words.index(n // 2) for n in numbers])]
-    shift = jnp.array([16 * (n % 2) for n in numbers], jnp.uint32)[:, None]
-    return (((bits >> shift) & jnp.uint32(0xFFFF)).astype(jnp.int32).astype(jnp.float32) + 0.5) * 2.0**-16
+    bits = jax.lax.optimization_barrier(jax.vmap(draw)(jnp.array(words, jnp.uint32)))
+    halves = [
+        ((half.astype(jnp.int32).astype(jnp.float32) + 0.5) * 2.0**-16)
+        for half in (bits & jnp.uint32(0xFFFF), bits >> 16)
+    ]
+    return [halves[number % 2][words.index(number // 2)] for number in numbers]
 
 
 def hits(key: Any, drawn: tuple[Drawn, ...], logits: Any, columns: Any, dose: Any) -> dict[str, Any]:
@@ -38,8 +41,19 @@ def hits(key: Any, drawn: tuple[Drawn, ...], logits: Any, columns: Any, dose: An
         return {}
     u = uniforms(key, Process.FLAGS, tuple(flag.number for flag in drawn), dose.shape[0])
     p = 1.0 / (1.0 + jnp.exp(-jnp.take(logits, columns, axis=1)))
-    below = u < (p if p.shape[1] == 1 else jnp.take(p, dose, axis=1, mode="clip"))
-    return {flag.name: below[row] for row, flag in enumerate(drawn)}
+    return {
+        flag.name: u[row] < (_by_dose(p[row], dose) if flag.columns else p[row, 0]) for row, flag in enumerate(drawn)
+    }
+
+
+def _by_dose(table: Any, dose: Any) -> Any:
+    """Each patient's value from a table by dose (doses,): for a few doses, selecting is faster than looking up."""
+    if table.shape[0] > 8:
+        return at_doses(table, dose)
+    value = table[0] + jnp.zeros(dose.shape, table.dtype)
+    for k in range(1, table.shape[0]):
+        value = jnp.where(dose == k, table[k], value)
+    return value
 
 
 def moved(key: Any, drawn: tuple[Drawn, ...], logits: Any, sd: Any) -> Any:
@@ -60,7 +74,7 @@ def values(key: Any, measures: tuple[Measured, ...], numbers: Any, columns: Any,
     u = uniforms(key, Process.MEASURES, tuple(measure.number for measure in measures), dose.shape[0])
     found = {}
     for row, measure in enumerate(measures):
-        location = at_doses(jnp.take(numbers[row], columns), dose)
+        location = _by_dose(jnp.take(numbers[row], columns), dose)
         found[measure.name] = reported(measure, location + jnp.exp(numbers[row, -1]) * ndtri(u[row]))
     return found
 
