@@ -76,7 +76,7 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     if len(outcome.rejected) > 1 and not exact.is_chain(protocol.plan.tests):
         every = np.logical_and.reduce(list(outcome.rejected.values()))
         yield mean("all.reject", every.astype(float), proportion=True)
-    if outcome.rejected and not any(test.timed for test in protocol.plan.tests):
+    if outcome.rejected and not protocol.plan.mix and not any(test.timed for test in protocol.plan.tests):
         yield mean("familywise.error", _false_rejection(protocol, outcome, seed).astype(float), proportion=True)
     for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
         yield mean(name, number.astype(float))

@@ -31,10 +31,12 @@ def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
     """P(the test rejects) in each world, float64 (worlds,), by test; "familywise" where all tests form a chain.
 
     worlds: (worlds, steps), float64. A test is absent where no exact path exists: a chain of endpoints of
-    different systems, or of more than two; MRD; times; several doses filled in sequence with attrition; an enrolled
+    different systems, or of more than two; MRD; times; a shifted mix of patients; several doses filled in sequence with attrition; an enrolled
     population of random size.
     "familywise": P(a test rejects whose null is true).
     """
+    if protocol.plan.mix:
+        return {}
     chains = {test.name: _chain(test, protocol.plan.tests) for test in protocol.plan.tests}
     chains = {name: chain for name, chain in chains.items() if not any(test.timed for test in chain)}
 

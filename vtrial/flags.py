@@ -6,7 +6,7 @@ simulation and the reports share it.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 # A condition, as nested tuples: ("name", x), ("not", c), ("and", c, d), ("or", c, d).
@@ -119,6 +119,10 @@ class Flags:
         of = self.by_name[name]
         asked = of.condition if isinstance(of, Derived) else of.given
         return list(dict.fromkeys(core for other in names_in(asked) for core in self.needs(other)))
+
+    def first(self, names: tuple[str, ...]) -> "Flags":
+        """The same with some drawn flags in front."""
+        return replace(self, drawn=tuple(sorted(self.drawn, key=lambda f: (f.name not in names, f.number))))
 
     def needed(self, wanted: Iterable[str]) -> "Flags":
         """Those that `wanted` flags and measures depend on, themselves included."""

@@ -106,8 +106,8 @@ def in_worlds(
     capacity = max(needed, capacity or 0)
     tests = design.ordered_tests()
     curves = timing.curves(design, evidence, doses, where)
-    flags = _flags(design, evidence, where)
-    described = evidence.flags.needed((*flags, *also))
+    flags, mix = _flags(design, evidence, where), _mix(design, evidence, where)
+    described = evidence.flags.needed((*mix, *flags, *also)).first(mix)
     plan = Plan(
         capacity=capacity,
         target=target,
@@ -127,6 +127,7 @@ def in_worlds(
         censor_new_therapy="new_therapy" in design.calendar.censor,
         described=described,
         flags=flags,
+        mix=len(mix),
     )
     x = np.array([log2_dose(dose, evidence.priors.dose.reference) for dose in doses])
     numbers = Numbers(
@@ -143,7 +144,7 @@ def in_worlds(
     return Protocol(
         plan=plan,
         numbers=numbers,
-        worlds=asked_of(worlds, evidence, described),
+        worlds=_mixed(asked_of(worlds, evidence, described), design, evidence, mix),
         doses=doses,
         shares=shares,
         tests=tuple(tests),
@@ -271,6 +272,39 @@ def _flags(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
                     f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, on which '{evidence.study}' has no facts"
                 )
     return tuple(dict.fromkeys(found))
+
+
+def _mix(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
+    """The flags whose share is shifted. Raises `InputError` for one that cannot be, or has no prior of its effects."""
+    known = evidence.priors.covariate
+    for section, names in (("[cohort] mix", design.cohort.mix), ("[world] effect", design.world.effect)):
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else f" (known: {', '.join(known) or 'none'})"
+                raise InputError(f"{where}: {section}: study '{evidence.study}' has no covariate '{name}'{hint}")
+            if section == "[world] effect" and name not in design.cohort.mix:
+                raise InputError(f"{where}: {section}: '{name}' has an effect only where [cohort] mix shifts its share")
+    return tuple(flag.name for flag in evidence.flags.drawn if flag.name in design.cohort.mix)
+
+
+def _mixed(worlds: World, design: Design, evidence: Evidence, mix: tuple[str, ...]) -> World:
+    """The worlds with the shares of a shifted mix, the effects of its covariates, and the study's own shares beside."""
+    if not mix:
+        return worlds
+    assert worlds.flags is not None
+    rng = np.random.default_rng(design.simulation.seed)
+    effects = np.empty((worlds.size, len(mix), 2))
+    for k, name in enumerate(mix):
+        prior = evidence.priors.covariate[name]
+        z = rng.standard_normal((worlds.size, 2)) if worlds.size > 1 else np.zeros((1, 2))
+        effects[:, k] = (prior.response_mean, prior.progression_mean) + z * (prior.response_sd, prior.progression_sd)
+        if (stated := design.world.effect.get(name)) is not None:
+            effects[:, k] = stated.response, stated.progression
+    flags = worlds.flags.copy()
+    covariates = np.concatenate([effects, flags[:, : len(mix)]], axis=-1)
+    flags[:, : len(mix)] = logit(np.array([design.cohort.mix[name] for name in mix]))[:, None]
+    return replace(worlds, flags=flags, covariates=covariates)
 
 
 def _fills(allocation: str, shares: tuple[float, ...], size: int) -> np.ndarray:

@@ -34,7 +34,7 @@ class Plan:
     without infusion; shifted: whether trials move their world. curves: the
     Kaplan-Meier curves that are estimated; even, cut_after_last, censor_missed, censor_new_therapy: how patients come,
     what the data cut counts from, what is censored. described: the flags and measures that are drawn and derived; flags:
-    those that are counted, of the core too. What is not needed is not drawn.
+    those that are counted, of the core too. mix: so many of the first of described whose share is shifted. What is not needed is not drawn.
     """
 
     capacity: int
@@ -52,6 +52,7 @@ class Plan:
     censor_new_therapy: bool = True
     described: Flags = Flags()
     flags: tuple[str, ...] = ()
+    mix: int = 0
 
     @property
     def systems(self) -> frozenset[System]:
@@ -136,6 +137,8 @@ def enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Coho
         factor=numbers.factor,
         calendar=numbers.calendar,
         even=plan.even,
+        mix=plan.described.drawn[: plan.mix],
+        columns=numbers.columns,
     )
 
 

@@ -60,11 +60,13 @@ def streams(key: Any, processes: tuple[Process, ...], patients: int) -> dict[Pro
     return {process: drawn[row] for row, process in enumerate(processes)}
 
 
-def level(u: dict[Process, Any], process: Process, at_least: tuple[Any, ...], dose: Any, factor: Any) -> Any:
+def level(
+    u: dict[Process, Any], process: Process, at_least: tuple[Any, ...], dose: Any, factor: Any, *, own: bool = False
+) -> Any:
     """The level of an ordered outcome that each patient reaches, int32 (patients,).
 
     u: uniforms of this process and of the correlated ones before it. at_least: P(reaching level 1, 2, ...) at
-    each dose, descending, arrays (doses,). dose: index (patients,). factor: Cholesky factor of the correlation
+    each dose, descending, arrays (doses,); with `own` that of each patient, (patients,). dose: index (patients,). factor: Cholesky factor of the correlation
     matrix of the latent normals (Gaussian copula); this process's row mixes the normals of the processes before
     it with its own. Low latents reach high levels.
 
@@ -76,7 +78,7 @@ def level(u: dict[Process, Any], process: Process, at_least: tuple[Any, ...], do
     else:
         reach = sum(factor[row, column] * jax.scipy.special.ndtri(u[LATENT[column]]) for column in range(row + 1))
         thresholds = jax.scipy.special.ndtri(jnp.stack(at_least))
-    return sum(((reach < at_doses(t, dose)).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose))
+    return sum(((reach < (t if own else at_doses(t, dose))).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose))
 
 
 def at_doses(table: Any, dose: Any) -> Any:

@@ -6,11 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vtrial.cohort import Process, at_doses, response, streams, survival, toxicity
+from vtrial.cohort import Process, at_doses, covariates, flags, response, streams, survival, toxicity
 from vtrial.cohort.calendar import infusion_months
 from vtrial.cohort.disposition import Allocation, Target, enrol
 from vtrial.cohort.survival import Path
 from vtrial.curves import Step, System
+from vtrial.flags import Drawn
 from vtrial.world import World
 
 FATAL = 4  # index of grade 5 among worst grades
@@ -72,15 +73,23 @@ def draw(
     factor: Any,
     calendar: "Calendar | None" = None,
     even: bool = False,
+    mix: tuple[Drawn, ...] = (),
+    columns: Any = None,
 ) -> Cohort:
-    """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`."""
+    """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`; mix: the flags that are shifted."""
     steps = world.probabilities(log2_doses)
     drawn_dose = allocation == "random" and log2_doses.shape[0] > 1
     u = streams(key, processes(systems, attrition=attrition, dose=drawn_dose), capacity)
     # Attrition does not depend on dose: any column of the table is the same.
     enrolled, infused, dose = enrol(u, capacity, target, allocation, size, steps[Step.INFUSED][0], fills)
     evaluable, negative = response.mrd(u, dose, steps) if "mrd" in systems else (None, None)
-    best = response.best_response(u, dose, steps, factor) if "response" in systems else None
+    own, log_hazard = None, 0.0
+    if mix:  # the flags whose logits stand first among the world's
+        found = flags.hits(key, mix, world.flags[: len(mix)], columns, dose)
+        has = tuple(found[flag.name] for flag in mix)
+        own = covariates.response(has, dose, steps[Step.RESPONSE], world.covariates, columns)
+        log_hazard = covariates.log_hazard(has, dose, world.covariates, columns)
+    best = response.best_response(u, dose, steps, factor, own) if "response" in systems else None
     crs = toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None
     month = path = None
     if "survival" in systems and calendar is not None:
@@ -94,6 +103,7 @@ def draw(
             crs5=None if crs is None else crs >= FATAL,
             visits=survival.visits(key, capacity, calendar.schedule, calendar.window, calendar.missed),
             new_therapy=calendar.new_therapy,
+            log_hazard=log_hazard,
         )
     return Cohort(
         enrolled=enrolled,

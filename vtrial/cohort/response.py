@@ -9,8 +9,16 @@ from vtrial.curves import Step
 BEST_RESPONSE = ("none", "PR", "VGPR", "CR")
 
 
-def best_response(u: dict[Process, Any], dose: Any, steps: dict[Step, Any], factor: Any) -> Any:
-    """Best response at full follow-up, were they infused, int32 (patients,): an index into `BEST_RESPONSE`."""
+def best_response(
+    u: dict[Process, Any], dose: Any, steps: dict[Step, Any], factor: Any, response: Any = None
+) -> Any:
+    """Best response at full follow-up, were they infused, int32 (patients,): an index into `BEST_RESPONSE`.
+
+    response: P(PR or better) of each patient, (patients,), in place of that of the dose; its depth is the dose's.
+    """
+    if response is not None:
+        own = {step: at_doses(steps[step], dose) for step in (Step.CR, Step.VGPR)} | {Step.RESPONSE: response}
+        return level(u, Process.RESPONSE, curves.at_least(own, "response"), dose, factor, own=True)
     return level(u, Process.RESPONSE, curves.at_least(steps, "response"), dose, factor)
 
 

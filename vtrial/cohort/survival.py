@@ -121,21 +121,40 @@ def path(
     visits: Visits,
     new_therapy: Any = None,
     retreatment: bool = True,
+    log_hazard: Any = 0.0,
 ) -> Path:
     """Each patient's path, drawn from the trial's key. Arguments are those of `course`."""
     drawn = processes(crs=crs5 is not None, new_therapy=new_therapy is not None, retreatment=retreatment)
     u = streams(key, drawn, capacity)
-    return course(u, survival, x=x, response=response, crs5=crs5, visits=visits, new_therapy=new_therapy)
+    return course(
+        u,
+        survival,
+        x=x,
+        response=response,
+        crs5=crs5,
+        visits=visits,
+        new_therapy=new_therapy,
+        log_hazard=log_hazard,
+    )
 
 
 def course(
-    u: dict[Process, Any], survival: Any, *, x: Any, response: Any, crs5: Any, visits: Visits, new_therapy: Any = None
+    u: dict[Process, Any],
+    survival: Any,
+    *,
+    x: Any,
+    response: Any,
+    crs5: Any,
+    visits: Visits,
+    new_therapy: Any = None,
+    log_hazard: Any = 0.0,
 ) -> Path:
     """Each patient's path, given uniforms (patients,) of `processes`.
 
     survival: float32 (rates,), `curves.Rate`. x: log2 dose, float32 (patients,). response: best response, int32
     (patients,), 0 none to 3 CR. crs5: whether CRS reaches grade 5, bool (patients,), or None. new_therapy: hazard
-    a month of a new therapy before progression, or None for never.
+    a month of a new therapy before progression, or None for never. log_hazard: of progression, on top of that of the dose
+    and depth, (patients,).
 
     A response shows after a lognormal time, a CR likewise; each is documented at the first attended visit from
     then on (at the last visit if there is none), a CR not before the response. From infusion (no response), the
@@ -150,7 +169,7 @@ def course(
     complete = jnp.maximum(first, complete)
     start = jnp.where(response == 3, complete, jnp.where(response > 0, first, 0)).astype(jnp.float32) * (1.0 / DAYS)
 
-    progression = start + _weibull(u[Process.PROGRESSION], rate, x, response)
+    progression = start + _weibull(u[Process.PROGRESSION], rate, x, response, log_hazard)
     death = _death(start, -jnp.log(u[Process.DEATH]), rate)
     died_of_crs = jnp.zeros(response.shape, bool)
     if crs5 is not None:
@@ -214,12 +233,12 @@ def _documented(visits: Visits, due: Any) -> Any:
     return jax.lax.scan(earlier, visits.day[:, -1], visits.in_turn, reverse=True)[0]
 
 
-def _weibull(u: Any, rate: dict[Rate, Any], x: Any, response: Any) -> Any:
+def _weibull(u: Any, rate: dict[Rate, Any], x: Any, response: Any, log_hazard: Any) -> Any:
     """Latent progression-free time from the start of its clock, months."""
     median = rate[Rate.NONE]
     for depth, which in ((1, Rate.PR), (2, Rate.VGPR), (3, Rate.CR)):
         median = jnp.where(response == depth, rate[which], median)
-    hazard = jnp.log(-jnp.log(u)) - math.log(math.log(2.0)) - rate[Rate.DOSE] * x
+    hazard = jnp.log(-jnp.log(u)) - math.log(math.log(2.0)) - rate[Rate.DOSE] * x - log_hazard
     return jnp.exp(median + jnp.exp(-rate[Rate.SHAPE]) * hazard)
 
 

@@ -23,9 +23,9 @@ from vtrial.evidence import facts as facts_file
 from vtrial.evidence import priors as priors_file
 from vtrial.evidence.checks import check_models_facts
 from vtrial.evidence.facts import as_id
-from vtrial.evidence.flags import Flags, flags_of
+from vtrial.evidence.flags import cells, flags_of, reported
 from vtrial.evidence.priors import Priors
-from vtrial.flags import CORE
+from vtrial.flags import CORE, Flags
 
 __all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
 
@@ -261,6 +261,14 @@ def _check_priors(evidence: Evidence) -> None:
         found = getattr(evidence.priors, section)
         if found is None or (entry and entry not in found):
             raise InputError(f"{where}: [{name}] is missing, and the facts need it")
+    of_everybody = {flag.name for flag in evidence.flags.drawn if flag.given == ("name", "infused")}
+    for name in evidence.priors.covariate:
+        if name not in of_everybody:
+            raise InputError(
+                f"{where}: [covariate.\"{name}\"] is no flag that is drawn of every infused patient"
+                f" (these are: {', '.join(sorted(of_everybody)) or 'none'})"
+            )
+    list(cells(evidence)), list(reported(evidence))  # what they contradict is raised
     named = correlation_names()
     for name in evidence.priors.correlation:
         if name not in named:

@@ -11,6 +11,7 @@ from vtrial.validation import first_problem, read_toml
 
 Reason = Annotated[str, Field(min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 StepName = Annotated[str, AfterValidator(lambda name: _known_step(name))]
 RateName = Annotated[str, AfterValidator(lambda name: _known_rate(name))]
@@ -145,6 +146,19 @@ class Measure(_Strict):
     reason: Reason
 
 
+class Covariate(_Strict):
+    """What a baseline flag may do, where a scenario shifts its share: priors of two effects.
+
+    response: log odds ratio of a response. progression: log hazard ratio of progression, given the best response.
+    """
+
+    response_mean: Finite
+    response_sd: NonNegative
+    progression_mean: Finite
+    progression_sd: NonNegative
+    reason: Reason
+
+
 class Population(_Strict):
     """Who is meant by a population of facts.csv. evaluated: only as many as the fact says could be evaluated."""
 
@@ -186,6 +200,7 @@ class Priors(_Strict):
     pool: dict[str, Pool] = {}
     measure: dict[FlagName, Measure] = {}
     population: dict[str, Population] = {}
+    covariate: dict[FlagName, Covariate] = {}
     sum: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 

@@ -28,6 +28,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class Effect(_Strict):
+    """A stated effect of a covariate, in place of its prior: log odds ratio of a response, log hazard ratio."""
+
+    response: Annotated[float, Field(ge=-5, le=5)] = 0.0
+    progression: Annotated[float, Field(ge=-5, le=5)] = 0.0
+
+
 class WorldSection(_Strict):
     """Which truths the trials live in.
 
@@ -35,6 +42,8 @@ class WorldSection(_Strict):
     `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose) or `{ pfs_median = 4 }`
     (months, as visits document progression; with `scale = "latent"` as it happens). between_trial_sd: how unlike the
     study the next trial may be, logit and log-hazard scale. discount: weight of the study's evidence, 0 to 1.
+    effect: effects of covariates that replace the priors of priors.toml, where [cohort] mix shifts a share, such as
+    `{ "baseline.extramedullary" = { response = -0.5, progression = 0.3 } }` (log odds ratio, log hazard ratio).
     correlation: latent correlations that replace those of priors.toml. extrapolate: allow doses outside those
     studied.
     """
@@ -43,6 +52,7 @@ class WorldSection(_Strict):
     truth: Any = "posterior"
     between_trial_sd: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0.0
     discount: Probability = 1.0
+    effect: dict[str, Effect] = {}
     correlation: dict[str, Annotated[float, Field(gt=-1, lt=1)]] = {}
     extrapolate: bool = False
 
@@ -117,12 +127,14 @@ class CohortSection(_Strict):
     """How many patients.
 
     enrolled: number enrolled (default: as many as the study enrolled; with allocation "fixed" and neither key, as many
-    as it takes). infused: enrol until that many are infused. attrition: P(enrolled, never infused), or "fitted".
+    as it takes). infused: enrol until that many are infused. attrition: P(enrolled, never infused), or "fitted". mix:
+    shares of the infused with a characteristic, such as `{ "baseline.extramedullary" = 0.5 }`, in place of the study's.
     """
 
     enrolled: Patients | None = None
     infused: Patients | None = None
     attrition: Any = "fitted"
+    mix: dict[str, Inside] = {}
 
     @field_validator("attrition")
     @classmethod
