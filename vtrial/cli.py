@@ -193,7 +193,9 @@ def replicate(
     absent = result.not_covered()
     absent = absent[absent["use"] != "context"]
     out.print()
-    out.print(f"Not covered: {_plain(', '.join(f'{f} ({r})' for f, r in zip(absent['fact'], absent['reason'], strict=True)))}")
+    out.print(
+        f"Not covered: {_plain(', '.join(f'{f} ({r})' for f, r in zip(absent['fact'], absent['reason'], strict=True)))}"
+    )
     seconds = time.perf_counter() - began
     with _waiting("writing the report"):
         result.save(folder)

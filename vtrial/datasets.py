@@ -23,7 +23,7 @@ from vtrial.errors import InputError
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.evidence import Evidence
-from vtrial.flags import Condition, holds
+from vtrial.flags import DELIVERED, EXPANSION, Condition, holds
 from vtrial.outputs import writable, write
 from vtrial.posterior import posterior_of
 from vtrial.protocol import Protocol, prepare
@@ -41,7 +41,7 @@ START = date(2025, 1, 1)  # of a study that does not say when it began
 LABELS = {
     "STUDYID": "Study Identifier", "USUBJID": "Unique Subject Identifier", "SUBJID": "Subject Identifier for the Study",
     "ARM": "Description of Planned Arm", "TRT01P": "Planned Treatment for Period 01",
-    "TRT01PN": "Planned Treatment for Period 01 (N)", "DOSE": "Target Dose", "DOSEU": "Dose Units",
+    "TRT01PN": "Planned Treatment for Period 01 (N)", "DOSE": "Target Dose", "DOSEDEL": "Dose Delivered", "DOSEU": "Dose Units",
     "ENRLFL": "Enrolled Population Flag", "SAFFL": "Safety Population Flag", "ENRLDT": "Date of Enrollment",
     "TRTSDT": "Date of First Exposure to Treatment", "DCUTDT": "Date of Data Cut",
     "DTHFL": "Subject Death Flag", "DTHDT": "Date of Death", "AGE": "Age", "AGEU": "Age Units", "SEX": "Sex",
@@ -128,8 +128,8 @@ def _simulated(asked: Scenario, cell: int, number: int) -> _Trial:
     read = evidence.load(design.world.study)
     check_cost(asked, design.cohort.enrolled or design.cohort.infused or 1)
     posterior = posterior_of(read, discount=design.world.discount)
-    also = read.describable
-    needs = {core for name in also for core in read.flags.needs(name)} | set(read.core_flags)
+    needs = {core for name in read.describable for core in read.flags.needs(name)} | set(read.core_flags)
+    also = (*read.describable, EXPANSION, DELIVERED)
     scenario = asked.replace({"simulation.flags": sorted(needs), "simulation.endpoints": None})
     widest = max(
         prepare(one, read, posterior, where=asked.where).plan.capacity for one in scenario.cells
@@ -169,6 +169,9 @@ def _subjects(one: _Trial) -> Iterator[dict[str, object]]:
                 "DTHFL": "Y" if died else "",
                 "DTHDT": one.day(patient, float(one.seen.os_time[patient])) if died else None,
             }
+        if DELIVERED in one.measures:
+            share = float(one.measures[DELIVERED][patient])
+            row["DOSEDEL"] = round(dose * share, 1) if infused else np.nan
         if "baseline.age" in one.measures:
             row |= {"AGE": float(one.measures["baseline.age"][patient]) if infused else np.nan, "AGEU": "YEARS"}
         if "baseline.male" in one.flags:
@@ -201,7 +204,9 @@ def _responses(one: _Trial) -> Iterator[dict[str, object]]:
             }
         if seen is None or not seen.infused_by_cut[patient]:
             continue
-        yield _parameter(one, patient, "CBOR", "Best Overall Response by the Data Cut") | _of(int(seen.response[patient]))
+        yield _parameter(one, patient, "CBOR", "Best Overall Response by the Data Cut") | _of(
+            int(seen.response[patient])
+        )
         yield from _visits(one, patient)
 
 
@@ -313,9 +318,12 @@ def _characteristics(one: _Trial) -> Iterator[dict[str, object]]:
     """ADCH: every flag and measure that the study describes. A code is the parameter's number in the study's list."""
     flags, measures = one.protocol.evidence.flags, one.protocol.evidence.flags.measures
     described = {f.name: f"F{k + 1:03d}" for k, f in enumerate((*flags.drawn, *flags.derived)) if f.name in one.flags}
+    of_enrolled = {name for name in described if "enrolled" in flags.needs(name)}
     units = {m.name: _unit(one.protocol.evidence, m.name) for m in measures}
     for patient in one.enrolled:
         for name, code in described.items():
+            if not one.cohort.infused[patient] and name not in of_enrolled:
+                continue
             value = bool(one.flags[name][patient])
             yield _parameter(one, patient, code, name) | {
                 "PARCAT1": _system(one, name).upper(),
@@ -332,6 +340,14 @@ def _characteristics(one: _Trial) -> Iterator[dict[str, object]]:
                     "AVALC": f"{value:g}",
                     "AVALU": units[measure.name].upper(),
                 }
+        if EXPANSION in one.measures and one.cohort.infused[patient]:
+            value = float(one.measures[EXPANSION][patient])
+            yield _parameter(one, patient, "EXPANS", EXPANSION) | {
+                "PARCAT1": "KINETICS",
+                "AVAL": value,
+                "AVALC": f"{value:.3g}",
+                "AVALU": "RELATIVE",
+            }
 
 
 def _has(one: _Trial, given: Condition, patient: int) -> bool:

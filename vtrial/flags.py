@@ -51,6 +51,8 @@ CORE_MEASURES = {
     "retreatment.duration_of_response": "retreatment.response",
     "follow_up": "infused",
 }
+# What is published as a window or as directions alone, and needs an entry of its own in priors.toml.
+EXPANSION, DELIVERED = "kinetics.expansion", "dose.delivered"
 
 
 @dataclass(frozen=True)

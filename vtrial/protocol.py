@@ -6,7 +6,7 @@ study can tell (a dose outside those studied, a rate it does not model) is refus
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,7 +23,7 @@ from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.evidence.flags import column_of
-from vtrial.flags import CORE, Flags
+from vtrial.flags import CORE, DELIVERED, EXPANSION, Flags
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.trial import Numbers, Plan
@@ -69,7 +69,7 @@ def prepare(
     *,
     where: str,
     capacity: int | None = None,
-    also: Iterable[str] = (),
+    also: Collection[str] = (),
 ) -> Protocol:
     """The protocol of a cell. `capacity`: patients to make room for, at least as many as the cell needs.
 
@@ -91,7 +91,7 @@ def in_worlds(
     *,
     where: str,
     capacity: int | None = None,
-    also: Iterable[str] = (),
+    also: Collection[str] = (),
 ) -> Protocol:
     """The protocol of a cell in given worlds, whatever truth it states. Raises `InputError` as `prepare`."""
     design = cell.design
@@ -140,11 +140,14 @@ def in_worlds(
         calendar=timing.calendar(design, evidence, capacity, where) if "survival" in plan.systems else None,
         benchmarks={t.name: timing.benchmark(t, design, evidence, where) for t in tests if t.timed},
         columns=np.array([column_of(evidence, dose) for dose in doses], np.int32),
+        dose_window=_dose_window(evidence) if DELIVERED in also else None,
     )
     return Protocol(
         plan=plan,
         numbers=numbers,
-        worlds=_mixed(asked_of(worlds, evidence, described), design, evidence, mix),
+        worlds=_expanding(
+            _mixed(asked_of(worlds, evidence, described), design, evidence, mix), design, evidence, EXPANSION in also
+        ),
         doses=doses,
         shares=shares,
         tests=tuple(tests),
@@ -305,6 +308,23 @@ def _mixed(worlds: World, design: Design, evidence: Evidence, mix: tuple[str, ..
     covariates = np.concatenate([effects, flags[:, : len(mix)]], axis=-1)
     flags[:, : len(mix)] = logit(np.array([design.cohort.mix[name] for name in mix]))[:, None]
     return replace(worlds, flags=flags, covariates=covariates)
+
+
+def _expanding(worlds: World, design: Design, evidence: Evidence, asked: bool) -> World:
+    """The worlds with draws of the priors of expansion, their means where there is one world."""
+    prior = evidence.priors.expansion
+    if not asked or prior is None:
+        return worlds
+    mean, sd = (np.array([getattr(effect, part) for effect in prior.effects]) for part in ("mean", "sd"))
+    rng = np.random.default_rng([design.simulation.seed, 1])
+    z = rng.standard_normal((worlds.size, len(mean))) if worlds.size > 1 else np.zeros((1, len(mean)))
+    return replace(worlds, expansion=mean + z * sd)
+
+
+def _dose_window(evidence: Evidence) -> np.float32 | None:
+    """How far a delivered dose may lie from its target, where the study says so."""
+    facts = evidence.facts["value"]
+    return np.float32(facts["design.dose_window"]) if "design.dose_window" in facts.index else None
 
 
 def _fills(allocation: str, shares: tuple[float, ...], size: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from vtrial import conduct
-from vtrial.cohort import Process, flags, patients, survival
+from vtrial.cohort import Process, at_doses, flags, kinetics, patients, survival
 from vtrial.cohort.disposition import Allocation, Target
 from vtrial.conduct.record import Record, record
 from vtrial.conduct.visits import Seen, cut_month, seen
@@ -21,7 +21,7 @@ from vtrial.decisions import Population, TestPlan, decide
 from vtrial.estimate import proportions, times
 from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import Benchmark, Curve, Estimate
-from vtrial.flags import CORE, Flags
+from vtrial.flags import CORE, DELIVERED, EXPANSION, Flags
 from vtrial.world import World, shifted
 
 
@@ -73,7 +73,8 @@ class Numbers:
     counts by dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents'
     correlations, float32 (latents, latents). between_trial_sd: logit scale. bounds: by test of a
     rate, int32 (capacity + 1,). calendar: where times are simulated. benchmarks: by test of a time. columns: of each dose
-    in the world's flags and measures, int32 (doses,), where any are drawn.
+    in the world's flags and measures, int32 (doses,). dose_window: how far a delivered dose may lie from its target, a share; None
+    where the study does not say.
     """
 
     size: Any
@@ -85,6 +86,7 @@ class Numbers:
     calendar: patients.Calendar | None = None
     benchmarks: dict[str, Benchmark] = field(default_factory=dict[str, Benchmark])
     columns: Any = None
+    dose_window: Any = None
 
 
 @jax.tree_util.register_dataclass
@@ -159,16 +161,19 @@ def seen_at_cut(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Seen:
     )
 
 
-def recorded(key: Any, cohort: patients.Cohort, seen: Seen | None, world: World, numbers: Numbers, plan: Plan) -> Record:
+def recorded(
+    key: Any, cohort: patients.Cohort, seen: Seen | None, world: World, numbers: Numbers, plan: Plan
+) -> Record:
     """What the records say of each patient at the cut. seen: None where times are not simulated."""
     world, drawn = world_of(key, world, numbers, plan), plan.described
-    return record(
-        cohort,
-        seen,
-        drawn,
-        flags.hits(key, drawn.drawn, world.flags, numbers.columns, cohort.dose),
-        flags.values(key, drawn.measures, world.measures, numbers.columns, cohort.dose),
-    )
+    hits = flags.hits(key, drawn.drawn, world.flags, numbers.columns, cohort.dose)
+    values = flags.values(key, drawn.measures, world.measures, numbers.columns, cohort.dose)
+    if numbers.dose_window is not None:
+        values[DELIVERED] = kinetics.delivered(key, plan.capacity, numbers.dose_window)
+    if world.expansion is not None and cohort.response is not None:
+        x = at_doses(numbers.log2_doses, cohort.dose) + jnp.zeros(plan.capacity, jnp.float32)
+        values[EXPANSION] = kinetics.expansion(key, world.expansion, x, cohort.response)
+    return record(cohort, seen, drawn, hits, values)
 
 
 def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:

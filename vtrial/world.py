@@ -24,7 +24,8 @@ class World:
     survival: the numbers of the multi-state model (`curves.Rate`), (rates,) or (worlds, rates); None where the
     study says nothing of them. flags: logits of drawn flags, (flags, columns), a column a dose of the study and one for
     any other. measures: (measures, columns + 1), location by column, and last the log of the spread. Both with a leading
-    axis for many worlds, None where nothing asks for them. covariates: of a shifted mix, see `vtrial.cohort.covariates`.
+    axis for many worlds, None where nothing asks for them. covariates: of a shifted mix, see `vtrial.cohort.covariates`. expansion:
+    of CAR T cells, see `vtrial.cohort.kinetics`.
     """
 
     intercept: Any
@@ -33,6 +34,7 @@ class World:
     flags: Any = None
     measures: Any = None
     covariates: Any = None
+    expansion: Any = None
 
     def probabilities(self, x: Any, xp: Any = jnp) -> dict[Step, Any]:
         """Each step's probability at `x` log2 doses (doses,): arrays (doses,), or (worlds, doses)."""

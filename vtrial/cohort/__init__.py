@@ -40,6 +40,8 @@ class Process(IntEnum):
     FLAGS = 22
     MEASURES = 23
     BETWEEN_TRIAL_FLAGS = 24
+    DELIVERED = 25
+    EXPANSION = 26
 
 
 # The processes whose latent normals are correlated within a patient, in the order of the correlation matrix.
@@ -78,7 +80,9 @@ def level(
     else:
         reach = sum(factor[row, column] * jax.scipy.special.ndtri(u[LATENT[column]]) for column in range(row + 1))
         thresholds = jax.scipy.special.ndtri(jnp.stack(at_least))
-    return sum(((reach < (t if own else at_doses(t, dose))).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose))
+    return sum(
+        ((reach < (t if own else at_doses(t, dose))).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose)
+    )
 
 
 def at_doses(table: Any, dose: Any) -> Any:

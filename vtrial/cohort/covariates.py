@@ -51,4 +51,6 @@ def _shares(covariates: Any, columns: Any) -> Any:
 
 
 def _sum(has: tuple[Any, ...], effect: Any) -> Any:
-    return sum((mask.astype(jnp.float32) * effect[k] for k, mask in enumerate(has)), jnp.zeros(has[0].shape, jnp.float32))
+    return sum(
+        (mask.astype(jnp.float32) * effect[k] for k, mask in enumerate(has)), jnp.zeros(has[0].shape, jnp.float32)
+    )

@@ -9,9 +9,7 @@ from vtrial.curves import Step
 BEST_RESPONSE = ("none", "PR", "VGPR", "CR")
 
 
-def best_response(
-    u: dict[Process, Any], dose: Any, steps: dict[Step, Any], factor: Any, response: Any = None
-) -> Any:
+def best_response(u: dict[Process, Any], dose: Any, steps: dict[Step, Any], factor: Any, response: Any = None) -> Any:
     """Best response at full follow-up, were they infused, int32 (patients,): an index into `BEST_RESPONSE`.
 
     response: P(PR or better) of each patient, (patients,), in place of that of the dose; its depth is the dose's.

@@ -23,9 +23,7 @@ class Record:
     measures: dict[str, Any]
 
 
-def record(
-    cohort: Cohort, seen: Seen | None, described: Flags, hits: dict[str, Any], values: dict[str, Any]
-) -> Record:
+def record(cohort: Cohort, seen: Seen | None, described: Flags, hits: dict[str, Any], values: dict[str, Any]) -> Record:
     """Every flag of the core that was simulated, and those described. seen: None where times are not simulated.
 
     hits, values: of `vtrial.cohort.flags`.
@@ -59,7 +57,13 @@ def core(cohort: Cohort, seen: Seen | None) -> tuple[dict[str, Any], dict[str, A
         flags["mrd.negative"] = flags["mrd.evaluable"] & cohort.mrd_negative
     for system in ("crs", "neurotoxicity"):
         if (grade := getattr(cohort, system)) is not None:
-            levels = {"": grade > 0, "3": grade > 1, ".grade3": grade == 2, ".grade4": grade == 3, ".grade5": grade == 4}
+            levels = {
+                "": grade > 0,
+                "3": grade > 1,
+                ".grade3": grade == 2,
+                ".grade4": grade == 3,
+                ".grade5": grade == 4,
+            }
             flags |= {f"{system}{level}": present & mask for level, mask in levels.items()}
     if seen is None:
         return flags, {}
@@ -77,7 +81,11 @@ def core(cohort: Cohort, seen: Seen | None) -> tuple[dict[str, Any], dict[str, A
         "deaths.unrelated_ae_after_6_months": died & ~after & ~early & ~middle,
         "deaths.progressed": died & after,
     }
-    months = {"response.time_to_first": seen.response_day, "response.time_to_cr": seen.cr_day, "follow_up": seen.os_time}
+    months = {
+        "response.time_to_first": seen.response_day,
+        "response.time_to_cr": seen.cr_day,
+        "follow_up": seen.os_time,
+    }
     measures = {name: day.astype(jnp.float32) / jnp.float32(DAYS) for name, day in months.items()}
     if seen.retreated_seen is not None:
         flags["retreatment.retreated"] = present & seen.retreated_seen

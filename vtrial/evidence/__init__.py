@@ -265,7 +265,7 @@ def _check_priors(evidence: Evidence) -> None:
     for name in evidence.priors.covariate:
         if name not in of_everybody:
             raise InputError(
-                f"{where}: [covariate.\"{name}\"] is no flag that is drawn of every infused patient"
+                f'{where}: [covariate."{name}"] is no flag that is drawn of every infused patient'
                 f" (these are: {', '.join(sorted(of_everybody)) or 'none'})"
             )
     list(cells(evidence)), list(reported(evidence))  # what they contradict is raised

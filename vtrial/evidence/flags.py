@@ -21,6 +21,7 @@ from vtrial.flags import CORE, Condition, Derived, Drawn, Flags, Measured, names
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence
 
+
 @dataclass(frozen=True)
 class Cell:
     """A published count of a drawn flag: at the dose of index `column`, or of all doses together (-1).

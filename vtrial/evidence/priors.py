@@ -159,6 +159,32 @@ class Covariate(_Strict):
     reason: Reason
 
 
+class Effect(_Strict):
+    """A normal prior without a fit."""
+
+    mean: Finite
+    sd: NonNegative
+
+
+class Expansion(_Strict):
+    """How far CAR T cells expand: priors that no number informs.
+
+    dose: log ratio of the peak for a doubling of the dose. log_spread: log of the SD of its log within a dose. depth: log
+    ratio from one depth of response to the next. progression: correlation with the latent time to progression.
+    """
+
+    dose: Effect
+    log_spread: Effect
+    depth: Effect
+    progression: Effect
+    reason: Reason
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """In the order in which the simulation takes them."""
+        return self.dose, self.log_spread, self.depth, self.progression
+
+
 class Population(_Strict):
     """Who is meant by a population of facts.csv. evaluated: only as many as the fact says could be evaluated."""
 
@@ -201,6 +227,7 @@ class Priors(_Strict):
     measure: dict[FlagName, Measure] = {}
     population: dict[str, Population] = {}
     covariate: dict[FlagName, Covariate] = {}
+    expansion: Expansion | None = None
     sum: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
 
 

@@ -80,7 +80,9 @@ def layout(evidence: Evidence) -> Layout:
     names = [flag.name for flag in flags.drawn]
     names += [f"pool.{name}" for name in pools] + [f"pool.{name}.spread" for name in pools]
     names += [m.name for m in flags.measures] + [f"{m.name}.spread" for m in flags.measures]
-    flag_columns = [_columns(names, f.name, f.columns and of[f.name][1].between is not None, doses) for f in flags.drawn]
+    flag_columns = [
+        _columns(names, f.name, f.columns and of[f.name][1].between is not None, doses) for f in flags.drawn
+    ]
     measure_columns = [
         _columns(names, m.name, m.columns and priors.measure[m.name].between is not None, doses) for m in flags.measures
     ]
@@ -93,7 +95,9 @@ def layout(evidence: Evidence) -> Layout:
         pool=np.array([pools.index(p) if (p := of[f.name][0].pool) else -1 for f in flags.drawn], int),
         flag_columns=np.array(flag_columns, int),
         between=np.array([of[f.name][1].between or 0.0 for f in flags.drawn]),
-        pools=np.array([(p.mean, p.sd, p.log_spread_mean, p.log_spread_sd) for p in priors.pool.values()]).reshape(-1, 4),
+        pools=np.array([(p.mean, p.sd, p.log_spread_mean, p.log_spread_sd) for p in priors.pool.values()]).reshape(
+            -1, 4
+        ),
         location=np.array([(m.mean, m.sd) for m in priors.measure.values()]).reshape(-1, 2),
         spread=np.array([(m.log_spread_mean, m.log_spread_sd) for m in priors.measure.values()]).reshape(-1, 2),
         measure_columns=np.array(measure_columns, int),
@@ -158,7 +162,9 @@ def _told(evidence: Evidence, where: Layout) -> dict[str, np.ndarray]:
         for row, statistic in enumerate(("low", "median", "high")):
             edges = [_edges(by_name[r.measure], (r.low, r.median, r.high)[row]) for r in medians]
             found[f"{statistic}_from"], found[f"{statistic}_to"] = (np.array(e) for e in zip(*edges, strict=True))
-            found[f"{statistic}_known"] = np.array([float(np.isfinite((r.low, r.median, r.high)[row])) for r in medians])
+            found[f"{statistic}_known"] = np.array(
+                [float(np.isfinite((r.low, r.median, r.high)[row])) for r in medians]
+            )
     return found
 
 
@@ -259,7 +265,10 @@ def natural(z: np.ndarray, evidence: Evidence) -> xr.Dataset:
     return xr.Dataset(
         {
             "flag": ((*dims, "flag_name", "column"), by_column(logit, where.flag_columns, where.between)),
-            "location": ((*dims, "measure", "column"), by_column(location, where.measure_columns, where.measure_between)),
+            "location": (
+                (*dims, "measure", "column"),
+                by_column(location, where.measure_columns, where.measure_between),
+            ),
             "log_spread": ((*dims, "measure"), log_spread),
         },
         coords={"flag_name": list(where.flags), "measure": list(where.measures), "column": columns},

@@ -64,7 +64,10 @@ class Replication:
         parts = {{"fit": "fitted", "check": "held back", "derived": "totals"}[use]: rows for use, rows in parts.items()}
         if self.left_out is not None and len(self.left_out):
             dose = self.left_out["left_out"].str.startswith("dose ")
-            parts["left out with their dose"], parts["left out with their event"] = self.left_out[dose], self.left_out[~dose]
+            parts["left out with their dose"], parts["left out with their event"] = (
+                self.left_out[dose],
+                self.left_out[~dose],
+            )
         rows = [{"facts": name} | _inside(rows) for name, rows in parts.items() if len(rows)]
         return pd.DataFrame(rows)
 
@@ -108,7 +111,10 @@ class Replication:
             if table is None:
                 (folder / name).unlink(missing_ok=True)
             else:
-                write(folder / name, lambda t, table=table: not_estimable(table).to_csv(t, index=False, lineterminator="\n"))
+                write(
+                    folder / name,
+                    lambda t, table=table: not_estimable(table).to_csv(t, index=False, lineterminator="\n"),
+                )
         self.report(folder / "replication.html")
         write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
         return folder

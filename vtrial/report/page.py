@@ -35,16 +35,20 @@ def render(result: "Result") -> str:
     answers = [_answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
     times = _times(result)
     figures = [*answers, *times["times_figures"], *(figure for part in fits for figure in part["figures"])]
-    return environment().get_template(_TEMPLATE).render(
-        **_question(result),
-        **_characteristics(result),
-        **_assumed(result),
-        **times,
-        answer_figures=answers,
-        fits=fits,
-        provenance=provenance_table(result.manifest),
-        specs={figure.name: figure.spec for figure in figures},
-        runtime=runtime(),
+    return (
+        environment()
+        .get_template(_TEMPLATE)
+        .render(
+            **_question(result),
+            **_characteristics(result),
+            **_assumed(result),
+            **times,
+            answer_figures=answers,
+            fits=fits,
+            provenance=provenance_table(result.manifest),
+            specs={figure.name: figure.spec for figure in figures},
+            runtime=runtime(),
+        )
     )
 
 

@@ -20,6 +20,9 @@ _USES = {"fit": "fitted", "check": "held back", "derived": "total of other rows"
 ASSUMED = (
     "Flags that are drawn on their own (adverse events, baseline characteristics) are independent within a patient: the paper "
     "prints no joint tables.",
+    "Expansion of CAR T cells by dose, in responders and with progression-free survival is published as directions alone: its "
+    "strength is [expansion] of priors.toml, and no number here judges it. Nor is what a characteristic does to response and "
+    "progression ([covariate]), which comes in only where a scenario shifts the mix of patients.",
     "Replications enrol and infuse exactly as many as the study did, at its doses, in its order, until its data cut.",
     "Where fewer were evaluated than could have been, the first so many of each replication are.",
 )
@@ -39,7 +42,9 @@ def percentiles(result: "Replication") -> Chart:
     table["from"], table["to"], table["zero"] = table["bin"] / _BINS, (table["bin"] + 1) / _BINS, 0
     table["panel"] = table["kind"] + " (" + size.astype(str) + " numbers)"
     base = alt.Chart().encode(
-        x=alt.X("from:Q", title="percentile among replications", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
+        x=alt.X(
+            "from:Q", title="percentile among replications", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")
+        )
     )
     bars = base.mark_rect(color=COLOURS[0], opacity=0.75, stroke="white").encode(
         x2="to:Q",
@@ -62,7 +67,9 @@ def _scored(result: "Replication") -> pd.DataFrame:
     rows = result.covered.assign(kind=result.covered["use"].map(_USES))
     if result.left_out is not None and len(result.left_out):
         out = result.left_out[result.left_out["reason"] == ""]
-        kind = np.where(out["left_out"].str.startswith("dose "), "left out with their dose", "left out with their event")
+        kind = np.where(
+            out["left_out"].str.startswith("dose "), "left out with their dose", "left out with their event"
+        )
         rows = pd.concat([rows, out.assign(kind=kind)], ignore_index=True)
     return rows.astype({"percentile": float})
 
@@ -204,13 +211,21 @@ def html(result: "Replication") -> str:
         )
         for k, system in enumerate(dict.fromkeys(result.covered["system"]))
     ]
-    labels = {"produced": "simulated", "inside50": "inside 50%", "inside80": "80%", "inside95": "95%", "limits95": "95% "}
+    labels = {
+        "produced": "simulated",
+        "inside50": "inside 50%",
+        "inside80": "80%",
+        "inside95": "95%",
+        "limits95": "95% ",
+    }
     right = ["produced", "of", "inside50", "inside80", "inside95", "limits", "limits95"]
     out = result.left_out
     produced = None if out is None or out.empty else out[out["reason"] == ""]
     far = None
     if produced is not None:
-        far = produced.assign(far=(produced["percentile"].astype(float) - 0.5).abs()).sort_values("far", ascending=False)
+        far = produced.assign(far=(produced["percentile"].astype(float) - 0.5).abs()).sort_values(
+            "far", ascending=False
+        )
     context = result.not_covered()
     context = context[~context["use"].isin(["context"])]
     trials = result.manifest["trials"]
@@ -224,9 +239,7 @@ def html(result: "Replication") -> str:
             trials=f"{trials:,}",
             answer=sentence(result),
             summary=tables.drawn(summary_table(result), "summary", labels=labels, right=right),
-            worst=tables.drawn(
-                numbers_table(result.worst()), "worst", labels=_LABELS, right=numeric, code=["fact"]
-            ),
+            worst=tables.drawn(numbers_table(result.worst()), "worst", labels=_LABELS, right=numeric, code=["fact"]),
             percentiles=histogram,
             forests=forests,
             left_out=None
