@@ -106,6 +106,7 @@ def fit(
     )
     if moved := correction_in_words(posterior):
         out.print(moved)
+    _say_absent(read)
 
 
 @app.command()
@@ -144,6 +145,7 @@ def run(
     out.print()
     out.print(_table(answer.characteristics_in_short(result)))
     out.print(answer.NOT_YET, style="dim")
+    _say_absent(result.evidence)
     seconds = time.perf_counter() - began
     with _waiting("writing the report"):
         result.save(folder)
@@ -190,6 +192,7 @@ def replicate(
     out.print()
     out.print("The ten numbers furthest from the middle of their replications:")
     out.print(_table(replicated.numbers_table(result.worst())))
+    _say_absent(read)
     absent = result.not_covered()
     absent = absent[absent["use"] != "context"]
     out.print()
@@ -304,6 +307,12 @@ def _left_as_it_was(folder: Path) -> Iterator[None]:
             for path in absent:
                 path.rmdir()
         raise
+
+
+def _say_absent(read: Any) -> None:
+    """Which systems the study's facts do not allow to be modelled, if any."""
+    if read.absent:
+        out.print(f"Not modelled: {_plain(', '.join(f'{system} ({why})' for system, why in read.absent.items()))}")
 
 
 def _plain(text: str) -> str:

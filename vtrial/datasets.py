@@ -1,8 +1,9 @@
 """One virtual trial as data sets named and shaped after CDISC ADaM: ADSL, ADRS, ADTTE, ADAE, and ADCH for all else.
 
-They are for rehearsing programs on, not for submission: variables that the simulation knows nothing of are left out, and
-what is published in no number (the day on which an adverse event begins) stays missing. Dates count from the study's first
-enrolment. ADCH, which is none of CDISC's, holds every other flag and measure, a row a patient and parameter.
+They are for rehearsing programs on, not for submission: variables that the simulation knows nothing of are left out,
+and what is published in no number (the day on which an adverse event begins) stays missing. Dates count from the
+study's first enrolment. ADCH, which is none of CDISC's, holds every other flag and measure, a row a patient and
+parameter.
 """
 
 import os
@@ -41,7 +42,8 @@ START = date(2025, 1, 1)  # of a study that does not say when it began
 LABELS = {
     "STUDYID": "Study Identifier", "USUBJID": "Unique Subject Identifier", "SUBJID": "Subject Identifier for the Study",
     "ARM": "Description of Planned Arm", "TRT01P": "Planned Treatment for Period 01",
-    "TRT01PN": "Planned Treatment for Period 01 (N)", "DOSE": "Target Dose", "DOSEDEL": "Dose Delivered", "DOSEU": "Dose Units",
+    "TRT01PN": "Planned Treatment for Period 01 (N)",
+    "DOSE": "Target Dose", "DOSEDEL": "Dose Delivered", "DOSEU": "Dose Units",
     "ENRLFL": "Enrolled Population Flag", "SAFFL": "Safety Population Flag", "ENRLDT": "Date of Enrollment",
     "TRTSDT": "Date of First Exposure to Treatment", "DCUTDT": "Date of Data Cut",
     "DTHFL": "Subject Death Flag", "DTHDT": "Date of Death", "AGE": "Age", "AGEU": "Age Units", "SEX": "Sex",
@@ -50,7 +52,8 @@ LABELS = {
     "AVISIT": "Analysis Visit", "AVISITN": "Analysis Visit (N)", "ADT": "Analysis Date", "ADY": "Analysis Relative Day",
     "STARTDT": "Time to Event Origin Date", "CNSR": "Censor", "EVNTDESC": "Event or Censoring Description",
     "AETERM": "Reported Term for the Adverse Event", "AEDECOD": "Dictionary-Derived Term",
-    "AECAT": "Category for Adverse Event", "AETOXGR": "Standard Toxicity Grade", "ATOXGRN": "Analysis Toxicity Grade (N)",
+    "AECAT": "Category for Adverse Event",
+    "AETOXGR": "Standard Toxicity Grade", "ATOXGRN": "Analysis Toxicity Grade (N)",
     "ASTDT": "Analysis Start Date", "ASTDY": "Analysis Start Relative Day", "AENDT": "Analysis End Date",
     "AENDY": "Analysis End Relative Day", "AESDTH": "Results in Death", "TRTEMFL": "Treatment Emergent Analysis Flag",
 }  # fmt: skip
@@ -83,7 +86,7 @@ class _Trial:
         infused = self.infusion(patient)
         return None if infused is None else infused + timedelta(days=int(since_infusion))
 
-    def subject(self, patient: int) -> dict[str, str]:
+    def subject(self, patient: int) -> dict[str, object]:
         """The variables that identify a patient."""
         study = self.protocol.evidence.study.upper()
         return {"STUDYID": study, "USUBJID": f"{study}-{patient + 1:04d}"}
@@ -98,8 +101,8 @@ def _look(key: Any, world: World, numbers: trial.Numbers, plan: trial.Plan) -> A
 def datasets(scenario: Scenario | str | os.PathLike[str], *, trial: int = 0, cell: int = 0) -> dict[str, pd.DataFrame]:
     """The data sets of one simulated trial of a scenario, by name (ADSL, ADRS, ADTTE, ADAE, ADCH).
 
-    The patients are those of that trial in `vtrial.run`, and give its counts and medians. A data set of which the study has
-    no facts is left out. Raises `InputError` for a trial or cell that is not there.
+    The patients are those of that trial in `vtrial.run`, and give its counts and medians. A data set of which the study
+    has no facts is left out. Raises `InputError` for a trial or cell that is not there.
     """
     asked = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     if not 0 <= cell < len(asked.cells):
@@ -188,11 +191,11 @@ def _parameter(one: _Trial, patient: int, code: str, words: str) -> dict[str, ob
 
 
 def _responses(one: _Trial) -> Iterator[dict[str, object]]:
-    """ADRS: best response at full follow-up and at the cut, MRD, response at each visit that was attended by the cut."""
+    """ADRS: best response at full follow-up and at the cut, MRD, response at each visit attended by the cut."""
     cohort, seen = one.cohort, one.seen
     if cohort.response is None:
         return
-    for patient in np.flatnonzero(cohort.infused):
+    for patient in map(int, np.flatnonzero(cohort.infused)):
         best = int(cohort.response[patient])
         yield _parameter(one, patient, "BOR", "Best Overall Response at Full Follow-up") | _of(best)
         if "mrd.evaluable" in one.flags and best == 3:
@@ -215,7 +218,10 @@ def _of(best: int) -> dict[str, object]:
 
 
 def _visits(one: _Trial, patient: int) -> Iterator[dict[str, object]]:
-    """Overall response at each attended visit until progression. Until a CR is documented its patient counts as VGPR."""
+    """Overall response at each attended visit until progression.
+
+    Until a CR is documented its patient counts as VGPR.
+    """
     seen, visits = one.seen, one.cohort.path.visits
     assert seen is not None
     last = min(float(seen.follow_up[patient]), float(np.ceil(one.cohort.path.death[patient] * DAYS)))
@@ -253,7 +259,7 @@ def _times(one: _Trial) -> Iterator[dict[str, object]]:
     for endpoint in TIME_ENDPOINTS:
         there = seen.infused_by_cut & (seen.response > 0) if endpoint == "dor" else seen.infused_by_cut
         time, event = getattr(seen, f"{endpoint}_time"), getattr(seen, f"{endpoint}_event")
-        for patient in np.flatnonzero(there):
+        for patient in map(int, np.flatnonzero(there)):
             start = float(seen.response_day[patient]) if endpoint == "dor" else 0.0
             died = bool(event[patient]) and start + float(time[patient]) != float(seen.progression_day[patient])
             happened = "DEATH" if endpoint == "os" or died else "DOCUMENTED PROGRESSION"
@@ -271,7 +277,7 @@ def _times(one: _Trial) -> Iterator[dict[str, object]]:
 
 def _adverse_events(one: _Trial) -> Iterator[dict[str, object]]:
     """ADAE: a row a patient and event, with the worst grade. CRS and neurotoxicity have days, the others do not."""
-    for patient in np.flatnonzero(one.cohort.infused):
+    for patient in map(int, np.flatnonzero(one.cohort.infused)):
         for system, words in (("crs", "Cytokine release syndrome"), ("neurotoxicity", "Neurotoxicity")):
             grade = getattr(one.cohort, system)
             if grade is None or grade[patient] == 0:
@@ -373,7 +379,10 @@ def save(tables: dict[str, pd.DataFrame], out: str | os.PathLike[str]) -> Path:
         write(
             stem.with_suffix(".xpt"),
             lambda t, table=table, options=options: pyreadstat.write_xport(
-                table, str(t), file_format_version=5, **options
+                table,  # type: ignore[arg-type]
+                str(t),
+                file_format_version=5,
+                **options,
             ),
         )
     return folder

@@ -154,7 +154,10 @@ def each(
     count: int = 1,
     data: tuple[Any, ...] = (),
 ) -> Any:
-    """What `look` gives of trials `start` to `start + count - 1`, all at once (a few hundred): NumPy arrays (count, ...)."""
+    """What `look` gives of trials `start` to `start + count - 1`: NumPy arrays (count, ...).
+
+    All at once: a few hundred trials.
+    """
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
     with jax.enable_x64(False):
         at = jnp.asarray(start, jnp.uint32)

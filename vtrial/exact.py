@@ -30,9 +30,9 @@ _TAIL = 1e-13  # probability of infused numbers that may be left out
 def reject_probabilities(protocol: Protocol, worlds: World) -> dict[str, Array]:
     """P(the test rejects) in each world, float64 (worlds,), by test; "familywise" where all tests form a chain.
 
-    worlds: (worlds, steps), float64. A test is absent where no exact path exists: a chain of endpoints of
-    different systems, or of more than two; MRD; times; a shifted mix of patients; several doses filled in sequence with attrition; an enrolled
-    population of random size.
+    worlds: (worlds, steps), float64. A test is absent where no exact path exists: a chain of endpoints of different
+    systems, or of more than two; MRD; times; a shifted mix of patients; several doses filled in sequence with
+    attrition; an enrolled population of random size.
     "familywise": P(a test rejects whose null is true).
     """
     if protocol.plan.mix:

@@ -1,8 +1,8 @@
 """Flags and measures of a patient: what they are, and which follow from which.
 
-A *flag* is a yes or no (male; diarrhea of any grade), a *measure* a number (age; days of CRS). The core of the simulation
-knows some of both; the rest are what a study describes in priors.toml, drawn or derived. Pure Python: the fit, the
-simulation and the reports share it.
+A *flag* is a yes or no (male; diarrhea of any grade), a *measure* a number (age; days of CRS). The core of the
+simulation knows some of both; the rest are what a study describes in priors.toml, drawn or derived. Pure Python: the
+fit, the simulation and the reports share it.
 """
 
 from collections.abc import Callable, Iterable
@@ -81,8 +81,9 @@ class Derived:
 class Measured:
     """A number of each patient who has what `given` asks.
 
-    It is `above` + exp(normal) ("lognormal") or normal ("normal", at least `above`), reported in steps of `step`: rounded
-    to the nearest, or up. columns: whether its location differs between the study's doses. number: of its stream.
+    It is `above` + exp(normal) ("lognormal") or normal ("normal", at least `above`), reported in steps of `step`:
+    rounded to the nearest, or up. columns: whether its location differs between the study's doses. number: of its
+    stream.
     """
 
     name: str

@@ -103,7 +103,10 @@ class Posterior:
 
     @property
     def ess(self) -> float:
-        """The smallest effective sample size of the mean of a step or a rate; the draws' own error is SD / sqrt(ess)."""
+        """The smallest effective sample size of the mean of a step or a rate.
+
+        The draws' own error is SD / sqrt(ess).
+        """
         table = self.tree["diagnostics"].to_dataset()
         core = [not str(name).startswith(DESCRIBED) for name in table["parameter"].values]
         return float(table["ess_mean"].values[core].min())

@@ -272,7 +272,8 @@ def _flags(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
         for core in flags.needs(name):
             if CORE[core] not in (*evidence.systems, "disposition"):
                 raise InputError(
-                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, on which '{evidence.study}' has no facts"
+                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, "
+                    f"on which '{evidence.study}' has no facts"
                 )
     return tuple(dict.fromkeys(found))
 

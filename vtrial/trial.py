@@ -29,12 +29,12 @@ from vtrial.world import World, shifted
 class Plan:
     """The structure of a trial.
 
-    capacity: most patients that can be enrolled. target: what `Numbers.size` counts. endpoints: what is
-    counted. tests: in an order in which none waits for a later one. attrition: whether anybody enrolled may stay
-    without infusion; shifted: whether trials move their world. curves: the
-    Kaplan-Meier curves that are estimated; even, cut_after_last, censor_missed, censor_new_therapy: how patients come,
-    what the data cut counts from, what is censored. described: the flags and measures that are drawn and derived; flags:
-    those that are counted, of the core too. mix: so many of the first of described whose share is shifted. What is not needed is not drawn.
+    capacity: most patients that can be enrolled. target: what `Numbers.size` counts. endpoints: what is counted. tests:
+    in an order in which none waits for a later one. attrition: whether anybody enrolled may stay without infusion;
+    shifted: whether trials move their world. curves: the Kaplan-Meier curves that are estimated; even, cut_after_last,
+    censor_missed, censor_new_therapy: how patients come, what the data cut counts from, what is censored. described:
+    the flags and measures that are drawn and derived; flags: those that are counted, of the core too. mix: so many of
+    the first of described whose share is shifted. What is not needed is not drawn.
     """
 
     capacity: int
@@ -50,7 +50,7 @@ class Plan:
     cut_after_last: bool = True
     censor_missed: bool = True
     censor_new_therapy: bool = True
-    described: Flags = Flags()
+    described: Flags = field(default_factory=Flags)
     flags: tuple[str, ...] = ()
     mix: int = 0
 
@@ -69,12 +69,11 @@ class Plan:
 class Numbers:
     """The numbers of a trial.
 
-    size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or
-    counts by dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents'
-    correlations, float32 (latents, latents). between_trial_sd: logit scale. bounds: by test of a
-    rate, int32 (capacity + 1,). calendar: where times are simulated. benchmarks: by test of a time. columns: of each dose
-    in the world's flags and measures, int32 (doses,). dose_window: how far a delivered dose may lie from its target, a share; None
-    where the study does not say.
+    size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or counts by
+    dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents' correlations, float32
+    (latents, latents). between_trial_sd: logit scale. bounds: by test of a rate, int32 (capacity + 1,). calendar: where
+    times are simulated. benchmarks: by test of a time. columns: of each dose in the world's flags and measures, int32
+    (doses,). dose_window: how far a delivered dose may lie from its target, a share; None where the study does not say.
     """
 
     size: Any

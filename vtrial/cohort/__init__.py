@@ -67,10 +67,10 @@ def level(
 ) -> Any:
     """The level of an ordered outcome that each patient reaches, int32 (patients,).
 
-    u: uniforms of this process and of the correlated ones before it. at_least: P(reaching level 1, 2, ...) at
-    each dose, descending, arrays (doses,); with `own` that of each patient, (patients,). dose: index (patients,). factor: Cholesky factor of the correlation
-    matrix of the latent normals (Gaussian copula); this process's row mixes the normals of the processes before
-    it with its own. Low latents reach high levels.
+    u: uniforms of this process and of the correlated ones before it. at_least: P(reaching level 1, 2, ...) at each
+    dose, descending, arrays (doses,); with `own` that of each patient, (patients,). dose: index (patients,). factor:
+    Cholesky factor of the correlation matrix of the latent normals (Gaussian copula); this process's row mixes the
+    normals of the processes before it with its own. Low latents reach high levels.
 
     Sums are written out: a matrix product's last bit depends on the batch.
     """

@@ -1,7 +1,8 @@
 """What a shifted mix of patients does to response and progression. Pure JAX.
 
-A fitted rate is that of the study's own mix. An effect moves those who have a characteristic and those who have not apart
-about that rate: the intercept is solved so that over the study's mix the rate is kept, and over another mix it is not.
+A fitted rate is that of the study's own mix. An effect moves those who have a characteristic and those who have not
+apart about that rate: the intercept is solved so that over the study's mix the rate is kept, and over another mix it is
+not.
 """
 
 import itertools
@@ -16,9 +17,9 @@ _STEPS = 30  # of Newton's method, far more than it takes
 def response(has: tuple[Any, ...], dose: Any, p: Any, covariates: Any, columns: Any) -> Any:
     """P(response) of each patient, float32 (patients,).
 
-    has: mask a covariate, (patients,). dose: index (patients,). p: fitted P(response) at each dose, (doses,). covariates:
-    (covariates, 2 + columns): log odds ratio, log hazard ratio, logits of the study's own share by column. columns: of each
-    dose, int32 (doses,).
+    has: mask a covariate, (patients,). dose: index (patients,). p: fitted P(response) at each dose, (doses,).
+    covariates: (covariates, 2 + columns): log odds ratio, log hazard ratio, logits of the study's own share by column.
+    columns: of each dose, int32 (doses,).
     """
     share = _shares(covariates, columns)
     effect = covariates[:, 0]
@@ -39,7 +40,7 @@ def response(has: tuple[Any, ...], dose: Any, p: Any, covariates: Any, columns: 
 
 
 def log_hazard(has: tuple[Any, ...], dose: Any, covariates: Any, columns: Any) -> Any:
-    """By how much each patient's log hazard of progression differs from that of the study's mix, float32 (patients,)."""
+    """Each patient's log hazard of progression less that of the study's mix, float32 (patients,)."""
     effect = covariates[:, 1]
     average = jnp.take(jnp.sum(_shares(covariates, columns) * effect[:, None], axis=0), dose, mode="clip")
     return _sum(has, effect) - average

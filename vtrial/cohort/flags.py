@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 
 from vtrial.cohort import Process, at_doses
-from vtrial.flags import Drawn, Flags, Measured
+from vtrial.flags import Drawn, Measured
 
 
 def uniforms(key: Any, process: Process, numbers: tuple[int, ...], capacity: int) -> list[Any]:

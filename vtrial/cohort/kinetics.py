@@ -14,12 +14,12 @@ def delivered(key: Any, capacity: int, window: Any) -> Any:
 
 
 def expansion(key: Any, numbers: Any, x: Any, response: Any) -> Any:
-    """Peak of CAR T cells over the median peak of a patient without response at the reference dose, float32 (patients,).
+    """Peak of CAR T cells over its median without response at the reference dose, float32 (patients,).
 
-    numbers: (4,), as `vtrial.evidence.priors.Expansion`: log ratio for a doubling of the dose, log of the SD of the log,
-    log ratio for each depth of response, correlation with the latent time to progression. x: log2 dose, (patients,).
-    response: best response, index. Higher with dose and depth, and with a later progression at the same depth; response and
-    progression themselves stay as they are.
+    numbers: (4,), as `vtrial.evidence.priors.Expansion`: log ratio for a doubling of the dose, log of the SD of the
+    log, log ratio for each depth of response, correlation with the latent time to progression. x: log2 dose,
+    (patients,). response: best response, index. Higher with dose and depth, and with a later progression at the same
+    depth; response and progression themselves stay as they are.
     """
     u = streams(key, (Process.PROGRESSION, Process.EXPANSION), x.shape[0])
     later = -ndtri(u[Process.PROGRESSION])  # a low uniform is a late progression

@@ -76,7 +76,10 @@ def draw(
     mix: tuple[Drawn, ...] = (),
     columns: Any = None,
 ) -> Cohort:
-    """One trial's patients. Arguments are those of `vtrial.trial.Plan` and `Numbers`; mix: the flags that are shifted."""
+    """One trial's patients.
+
+    Arguments are those of `vtrial.trial.Plan` and `Numbers`; mix: the flags that are shifted.
+    """
     steps = world.probabilities(log2_doses)
     drawn_dose = allocation == "random" and log2_doses.shape[0] > 1
     u = streams(key, processes(systems, attrition=attrition, dose=drawn_dose), capacity)

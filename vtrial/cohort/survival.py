@@ -152,8 +152,8 @@ def course(
     """Each patient's path, given uniforms (patients,) of `processes`.
 
     survival: float32 (rates,), `curves.Rate`. x: log2 dose, float32 (patients,). response: best response, int32
-    (patients,), 0 none to 3 CR. crs5: whether CRS reaches grade 5, bool (patients,), or None. new_therapy: hazard
-    a month of a new therapy before progression, or None for never. log_hazard: of progression, on top of that of the dose
+    (patients,), 0 none to 3 CR. crs5: whether CRS reaches grade 5, bool (patients,), or None. new_therapy: hazard a
+    month of a new therapy before progression, or None for never. log_hazard: of progression, on top of that of the dose
     and depth, (patients,).
 
     A response shows after a lognormal time, a CR likewise; each is documented at the first attended visit from

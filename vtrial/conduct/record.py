@@ -1,4 +1,7 @@
-"""What a trial's records say of each patient at the data cut: the core's flags and measures, and the study's. Pure JAX."""
+"""What a trial's records say of each patient at the data cut: the core's flags and measures, and the study's.
+
+Pure JAX.
+"""
 
 from dataclasses import dataclass
 from typing import Any

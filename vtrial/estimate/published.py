@@ -1,4 +1,7 @@
-"""What a paper would print of one trial: counts in a population, medians with ranges, Kaplan-Meier estimates. Pure JAX."""
+"""What a paper would print of one trial: counts in a population, medians with ranges, Kaplan-Meier estimates.
+
+Pure JAX.
+"""
 
 from dataclasses import dataclass
 from typing import Any

@@ -113,6 +113,20 @@ class Evidence:
         wanted = (system for system in get_args(System) if system not in self.left_out)
         return tuple(system for system in wanted if all(fact in self.facts.index for fact in self.reads(system)))
 
+    @cached_property
+    def absent(self) -> dict[System, str]:
+        """The systems that the facts do not allow to be modelled, and why, in words."""
+        found: dict[System, str] = {}
+        for system in get_args(System):
+            if system in self.systems or system in self.left_out:
+                continue
+            reads = self.reads(system)
+            missing = [fact for fact in reads if fact not in self.facts.index]
+            some = [fact for fact in reads if fact in self.facts.index and not fact.startswith("date.")]
+            told = f"fact '{missing[0]}' is missing, of {len(reads)} that its model reads"
+            found[system] = told if some else "no facts"
+        return found
+
     @property
     def survival_prior(self) -> tuple[np.ndarray, np.ndarray]:
         """Means and SDs of the prior of times, by `curves.Rate`, (rates,) each."""
@@ -158,7 +172,7 @@ class Evidence:
         return int(_number(self.facts, fact, "count")), int(_number(self.facts, fact, "n"))
 
     def counts(self, endpoint: str, *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Counts and denominators of an endpoint at each of `doses`, two integer arrays (doses,); `whole` as in `count`."""
+        """Counts and denominators of an endpoint at each of `doses`, integer arrays (doses,); `whole` as in `count`."""
         pairs = [self.count(f"{endpoint}.{as_id(dose)}", whole=whole) for dose in self.doses]
         return np.array([c for c, _ in pairs]), np.array([n for _, n in pairs])
 
@@ -268,7 +282,8 @@ def _check_priors(evidence: Evidence) -> None:
                 f'{where}: [covariate."{name}"] is no flag that is drawn of every infused patient'
                 f" (these are: {', '.join(sorted(of_everybody)) or 'none'})"
             )
-    list(cells(evidence)), list(reported(evidence))  # what they contradict is raised
+    list(cells(evidence))  # what they contradict is raised
+    list(reported(evidence))
     named = correlation_names()
     for name in evidence.priors.correlation:
         if name not in named:

@@ -10,7 +10,7 @@ import ast
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -92,6 +92,10 @@ def flags_of(evidence: "Evidence") -> Flags:
             given = of_infused(condition(one.given, at))
             _check_names(given, known, at)
             _new(one.name, known, at)
+            if one.pool and one.pool not in evidence.priors.pool:
+                raise InputError(
+                    f"{at}: there is no pool '{one.pool}' (known: {', '.join(evidence.priors.pool) or 'none'})"
+                )
             columns = _by_dose(evidence, _stems(one.count or one.name, at) + _stems(one.of or "", at))
             drawn.append(Drawn(one.name, system, given, columns, len(drawn)))
         for name, text in section.derived.items():
@@ -154,7 +158,7 @@ def reported(evidence: "Evidence") -> Iterator[Reported]:
         for column in range(len(evidence.doses)) if measure.columns else (-1,):
             at = f"{where}: [measure] '{measure.name}'"
             fact = _fact(evidence, measure.name, column, at)
-            row = evidence.facts.loc[fact]
+            row: Any = evidence.facts.loc[fact]
             if row["statistic"] not in ("median_range", "median"):
                 raise InputError(f"{at}: {fact} is a {row['statistic']}; a median is needed")
             n, left_out = float(row["n"]), fact in evidence.left_facts

@@ -169,8 +169,8 @@ class Effect(_Strict):
 class Expansion(_Strict):
     """How far CAR T cells expand: priors that no number informs.
 
-    dose: log ratio of the peak for a doubling of the dose. log_spread: log of the SD of its log within a dose. depth: log
-    ratio from one depth of response to the next. progression: correlation with the latent time to progression.
+    dose: log ratio of the peak for a doubling of the dose. log_spread: log of the SD of its log within a dose. depth:
+    log ratio from one depth of response to the next. progression: correlation with the latent time to progression.
     """
 
     dose: Effect

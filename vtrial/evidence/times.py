@@ -21,12 +21,12 @@ MEDIANS = (("dor", "pr"), ("dor", "vgpr"), ("dor", "cr"), ("pfs", "all"), ("pfs"
 class TimeSummaries:
     """The published summaries of one trial; months, +inf where not estimable, NaN where not published.
 
-    sizes: infused patients by best response and dose, float (4, doses), given whatever is left out. medians: (median, low, high) by `MEDIANS`.
-    follow_up: shortest and longest potential follow-up at each dose, (2, doses). response, complete: median, shortest
-    and longest time to first response and to CR. dead_at_12: patients dead by month 12. deaths: early, middle and
-    late without progression, and after progression. crs_deaths: of grade 5 CRS, among the early ones. dead_at_top: at
-    the highest dose. retreated: patients retreated, and responding again; retreatment_range: of these
-    responses' durations. schedule, new_therapy: what is assumed of visits.
+    sizes: infused patients by best response and dose, float (4, doses), given whatever is left out. medians: (median,
+    low, high) by `MEDIANS`. follow_up: shortest and longest potential follow-up at each dose, (2, doses). response,
+    complete: median, shortest and longest time to first response and to CR. dead_at_12: patients dead by month 12.
+    deaths: early, middle and late without progression, and after progression. crs_deaths: of grade 5 CRS, among the
+    early ones. dead_at_top: at the highest dose. retreated: patients retreated, and responding again;
+    retreatment_range: of these responses' durations. schedule, new_therapy: what is assumed of visits.
     """
 
     sizes: np.ndarray

@@ -28,10 +28,11 @@ _LOGISTIC = 1.702  # a logistic curve of this slope is the normal one within 0.0
 class Layout:
     """Where each parameter stands in the vector, and its prior.
 
-    names: of the parameters, those of flags first. mean, sd: of each logit, (flags,); in a pool (index, or
-    -1) they are a scale alone. flag_columns, measure_columns: index of the first deviation by dose, or -1; between: its SD. pools: mean and
-    SD of the mean, and of the log of the spread, (pools, 4). location, spread: the same of measures, (measures, 2).
-    cell_flag, cell_column, cell_parent: of each published count. row_measure, row_column: of each reported median.
+    names: of the parameters, those of flags first. mean, sd: of each logit, (flags,); in a pool (index, or -1) they are
+    a scale alone. flag_columns, measure_columns: index of the first deviation by dose, or -1; between: its SD. pools:
+    mean and SD of the mean, and of the log of the spread, (pools, 4). location, spread: the same of measures,
+    (measures, 2). cell_flag, cell_column, cell_parent: of each published count. row_measure, row_column: of each
+    reported median.
     """
 
     names: tuple[str, ...]
@@ -181,7 +182,7 @@ def _edges(measure: Measured, value: float) -> tuple[float, float]:
 
 def _counted(z: Any, where: Layout, data: dict[str, Any]) -> Any:
     """Binomial log likelihood of the counts of flags; a chained one has the product of two probabilities."""
-    log_likelihood = 0.0
+    log_likelihood: Any = 0.0
     for rows in (np.flatnonzero(where.cell_parent < 0), np.flatnonzero(where.cell_parent >= 0)):
         if not len(rows):
             continue
@@ -191,8 +192,8 @@ def _counted(z: Any, where: Layout, data: dict[str, Any]) -> Any:
             log_likelihood += pt.sum(count * logit - n * pt.softplus(logit))
             continue
         above = _logit(z, where, where.cell_parent[rows], where.cell_column[rows])
-        log_p = -pt.softplus(-logit) - pt.softplus(-above)
-        log_likelihood += pt.sum(count * log_p + (n - count) * pt.log(-pt.expm1(log_p)))
+        log_p = -pt.softplus(-logit) - pt.softplus(-above)  # type: ignore[operator]
+        log_likelihood += pt.sum(count * log_p + (n - count) * pt.log(-pt.expm1(log_p)))  # type: ignore[operator]
     return log_likelihood
 
 
@@ -224,30 +225,30 @@ def _measured(z: Any, where: Layout, data: dict[str, Any]) -> Any:
 
     def left(edge: Any) -> Any:
         """Log probability that all n are above an edge."""
-        return n * pt.log(0.5 * pt.erfc(edge / math.sqrt(2.0)) + 1e-30)
+        return n * pt.log(0.5 * pt.erfc(edge / math.sqrt(2.0)) + 1e-30)  # type: ignore[operator]
 
     low_from, low_to = bounds("low")
-    lowest = left(low_from) + pt.log(-pt.expm1(left(low_to) - left(low_from) - 1e-9))
+    lowest = left(low_from) + pt.log(-pt.expm1(left(low_to) - left(low_from) - 1e-9))  # type: ignore[operator]
     high_from, high_to = bounds("high")
-    highest = left(-high_to) + pt.log(-pt.expm1(left(-high_from) - left(-high_to) - 1e-9))
+    highest = left(-high_to) + pt.log(-pt.expm1(left(-high_from) - left(-high_to) - 1e-9))  # type: ignore[operator]
     # Half of n lie below: a binomial count, its normal distribution replaced by a logistic one, which has no far tails.
     from_, to = (
-        2.0 * _LOGISTIC * pt.sqrt(n) * (0.5 * pt.erfc(-edge / math.sqrt(2.0)) - 0.5) for edge in bounds("median")
+        2.0 * _LOGISTIC * pt.sqrt(n) * (0.5 * pt.erfc(-edge / math.sqrt(2.0)) - 0.5)  # type: ignore[operator]
+        for edge in bounds("median")
     )
-    middle = -pt.softplus(-to) - pt.softplus(from_) + pt.log(-pt.expm1(from_ - to - 1e-9))
+    middle = -pt.softplus(-to) - pt.softplus(from_) + pt.log(-pt.expm1(from_ - to - 1e-9))  # type: ignore[operator]
     known = [data[f"{statistic}_known"] for statistic in ("low", "median", "high")]
-    terms = sum(pt.switch(k > 0.5, term, 0.0) for k, term in zip(known, (lowest, middle, highest), strict=True))
+    terms = sum(pt.switch(k > 0.5, term, 0.0) for k, term in zip(known, (lowest, middle, highest), strict=True))  # type: ignore[call-overload]
     return pt.sum(pt.switch(n > 0.5, terms, 0.0))
 
 
 def natural(z: np.ndarray, evidence: Evidence) -> xr.Dataset:
     """Draws of `described` (chains, draws, parameters) as what they mean.
 
-    flag: logits, (chain, draw, flag, column): of each dose of the study, then of any other. location, log_spread: of the
-    normal distribution of each measure, (chain, draw, measure, column) and (chain, draw, measure).
+    flag: logits, (chain, draw, flag, column): of each dose of the study, then of any other. location, log_spread: of
+    the normal distribution of each measure, (chain, draw, measure, column) and (chain, draw, measure).
     """
     where = layout(evidence)
-    chains, draws, _ = z.shape
     flags, m = np.arange(len(where.flags)), len(where.measures)
     logit = where.mean + where.sd * z[..., flags]
     at = np.arange(m)

@@ -59,7 +59,7 @@ def coverage(evidence: Evidence) -> Coverage:
 
 def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]]) -> Covered | str:
     """How a fact is produced, or why it is not."""
-    row = evidence.facts.loc[fact]
+    row: Any = evidence.facts.loc[fact]
     statistic, use = str(row["statistic"]), str(row["use"])
     if use == "context":
         return "context: design, literature or a remark, not an outcome that is simulated"
@@ -101,7 +101,7 @@ def _on_curve(evidence: Evidence, fact: str, stem: str, dose: int) -> Covered | 
     if "survival" not in evidence.systems:
         return "no facts on survival, which it needs"
     endpoint, _, rest = stem.partition(".")
-    row = evidence.facts.loc[fact]
+    row: Any = evidence.facts.loc[fact]
     group = f"dose{dose}" if dose >= 0 else (rest if rest in times.DEPTHS else "all")
     if endpoint not in times.TIME_ENDPOINTS:
         return "no model describes it"
@@ -114,7 +114,8 @@ def _on_curve(evidence: Evidence, fact: str, stem: str, dose: int) -> Covered | 
 
 def _group(evidence: Evidence, fact: str, dose: int, followed: list[tuple[float, float]]) -> Group | str:
     """Who a fact is counted in."""
-    row, where = evidence.facts.loc[fact], str(evidence.folder / "priors.toml")
+    row: Any = evidence.facts.loc[fact]
+    where = str(evidence.folder / "priors.toml")
     label = str(row["population"])
     if label == "evaluable":
         if "survival" not in evidence.systems or row["time"] != row["time"]:

@@ -13,7 +13,7 @@ from vtrial.design.intervals import proportion_interval
 from vtrial.estimate import published, times
 from vtrial.estimate.published import Asked
 from vtrial.evidence import Evidence
-from vtrial.flags import CORE, CORE_MEASURES
+from vtrial.flags import CORE_MEASURES
 from vtrial.posterior import Posterior
 from vtrial.protocol import prepare
 from vtrial.replication.coverage import COUNTS, CURVES, NUMBERS, Coverage, Covered
@@ -89,7 +89,7 @@ def predicted(
 
 
 def _by_fact(evidence: Evidence, found: Coverage, drawn: dict[str, Any]) -> list[tuple[Covered, dict[str, np.ndarray]]]:
-    places = dict.fromkeys((COUNTS, NUMBERS), 0)
+    places: dict[str, int] = dict.fromkeys((COUNTS, NUMBERS), 0)
     gathered = []
     for one in found.covered:
         if one.kind == CURVES:
@@ -104,7 +104,7 @@ def _by_fact(evidence: Evidence, found: Coverage, drawn: dict[str, Any]) -> list
             place = places[one.kind]
             places[one.kind] += 1
             columns = [np.asarray(a)[:, place].astype(float) for a in drawn[one.kind]]
-            row = evidence.facts.loc[one.fact]
+            row: Any = evidence.facts.loc[one.fact]
             numbers = _of_count(row, *columns) if one.kind == COUNTS else _of_median(row, columns)
         gathered.append((one, numbers))
     return gathered
@@ -147,7 +147,7 @@ def compared(
     for fact in map(str, evidence.facts.index):
         if only is not None and fact not in only:
             continue
-        row = evidence.facts.loc[fact]
+        row: Any = evidence.facts.loc[fact]
         common = {"fact": fact, "system": row["system"], "use": row["use"]}
         if fact in found.not_covered:
             rows.append(common | {"reason": found.not_covered[fact]} | _printed(row))

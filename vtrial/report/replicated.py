@@ -18,18 +18,21 @@ if TYPE_CHECKING:
 _BINS = 10
 _USES = {"fit": "fitted", "check": "held back", "derived": "total of other rows"}
 ASSUMED = (
-    "Flags that are drawn on their own (adverse events, baseline characteristics) are independent within a patient: the paper "
-    "prints no joint tables.",
-    "Expansion of CAR T cells by dose, in responders and with progression-free survival is published as directions alone: its "
-    "strength is [expansion] of priors.toml, and no number here judges it. Nor is what a characteristic does to response and "
-    "progression ([covariate]), which comes in only where a scenario shifts the mix of patients.",
+    "Flags that are drawn on their own (adverse events, baseline characteristics) are independent within a patient: "
+    "the paper prints no joint tables.",
+    "Expansion of CAR T cells by dose, in responders and with progression-free survival is published as directions "
+    "alone: its strength is [expansion] of priors.toml, and no number here judges it. Nor is what a characteristic "
+    "does to response and progression ([covariate]), which comes in only where a scenario shifts the mix of patients.",
     "Replications enrol and infuse exactly as many as the study did, at its doses, in its order, until its data cut.",
     "Where fewer were evaluated than could have been, the first so many of each replication are.",
 )
 
 
 def percentiles(result: "Replication") -> Chart:
-    """Histograms of percentiles: fitted, held back, left out; flat where the published numbers are like replications."""
+    """Histograms of percentiles: fitted, held back, left out.
+
+    They are flat where the published numbers are like replications.
+    """
     rows = _scored(result)
     order = [kind for kind in dict.fromkeys(rows["kind"]) if kind != _USES["derived"]]
     rows = rows[rows["kind"].isin(order)]
@@ -145,8 +148,8 @@ def sentence(result: "Replication") -> str:
     scored = result.table[result.table["use"].isin(["fit", "check"])]
     parts = [
         f"{facts} of {result.table['fact'].nunique()} published facts are simulated, "
-        f"{scored.loc[scored['reason'] == '', 'fact'].nunique()} of the {scored['fact'].nunique()} that describe patients or "
-        "outcomes and are no totals."
+        f"{scored.loc[scored['reason'] == '', 'fact'].nunique()} of the {scored['fact'].nunique()} that describe "
+        "patients or outcomes and are no totals."
     ]
     judged = table[~table["facts"].isin(["fitted", "totals"])]
     for _, row in judged.iterrows():
@@ -198,8 +201,8 @@ def html(result: "Replication") -> str:
     histogram = drawn(
         percentiles(result),
         name="percentiles",
-        caption="Where the published numbers stand among those of the replications, in tenths. Flat (dashed) where they are as "
-        "replications are; what was fitted stands in the middle.",
+        caption="Where the published numbers stand among those of the replications, in tenths. Flat (dashed) where "
+        "they are as replications are; what was fitted stands in the middle.",
         description="Histograms of percentiles, a panel for each kind of fact.",
     )
     forests = [

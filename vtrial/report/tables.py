@@ -213,7 +213,8 @@ def fitted(evidence: Evidence, posterior: Posterior, name: str) -> Markup:
 def diagnostics(posterior: Posterior, evidence: Evidence) -> pd.DataFrame:
     """A row a parameter: prior and posterior mean and SD, their ratio, R-hat, effective sample sizes, and moved or not.
 
-    Steps and rates; those of flags and measures are left out. The prior's mean and SD are those of priors.toml, not of draws.
+    Steps and rates; those of flags and measures are left out. The prior's mean and SD are those of priors.toml, not of
+    draws.
     """
     table: Any = posterior.tree["diagnostics"].to_dataset().drop_vars("divergences").to_dataframe().reset_index()
     table = table[~table["parameter"].str.startswith(DESCRIBED)].reset_index(drop=True)

@@ -87,6 +87,8 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
         return heading, _OF_TRIAL[metric]
     if name in ENDPOINTS and rest in _OF_RATE:
         return f"Rate of {rate_in_words(name)}", _OF_RATE[rest]
+    if metric.removesuffix(".rate") in result.protocols[0].plan.flags:
+        return "Rates of what else was asked for, of the infused", metric.removesuffix(".rate")
     return _time_in_words(result, metric)
 
 
