@@ -8,12 +8,12 @@ import pandas as pd
 import pyreadstat
 import pytest
 
-import vtrial
 from vtrial import InputError
 from vtrial.datasets import LABELS, datasets, save
 from vtrial.estimate import kaplan_meier
 from vtrial.posterior import Posterior
 from vtrial.result import Result
+from vtrial.scenario import from_dict
 
 DATA = Path(__file__).parent / "data"
 TRIAL = 3
@@ -135,8 +135,8 @@ def test_data_sets_hang_together(tables: dict[str, pd.DataFrame]) -> None:
 
 
 def test_a_study_without_times_has_no_adtte(posterior: Posterior) -> None:
-    scenario = vtrial.load_scenario("karmma").replace({"world.study": "invented", "arm": [{"doses": {"200": 1}}]})
-    assert set(datasets(scenario.replace({"cohort": {"infused": 30}}))) == {"ADSL", "ADRS", "ADAE", "ADCH"}
+    scenario = from_dict({"world": {"study": "invented"}, "cohort": {"infused": 30}})
+    assert set(datasets(scenario)) == {"ADSL", "ADRS", "ADAE", "ADCH"}
 
 
 @pytest.mark.parametrize(("trial", "cell", "says"), [(-1, 0, "trial -1"), (0, 1, "cell 1"), (2**32, 0, "trial")])

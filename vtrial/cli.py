@@ -310,9 +310,11 @@ def _left_as_it_was(folder: Path) -> Iterator[None]:
 
 
 def _say_absent(read: Any) -> None:
-    """Which systems the study's facts do not allow to be modelled, if any."""
+    """What the study's facts do not allow to be modelled, or do not inform, if anything."""
     if read.absent:
         out.print(f"Not modelled: {_plain(', '.join(f'{system} ({why})' for system, why in read.absent.items()))}")
+    if read.undescribed:
+        out.print(f"Not described: {_plain(', '.join(f'{n} ({why})' for n, why in read.undescribed.items()))}")
 
 
 def _plain(text: str) -> str:

@@ -280,7 +280,7 @@ def _flags(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
 
 def _mix(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
     """The flags whose share is shifted. Raises `InputError` for one that cannot be, or has no prior of its effects."""
-    known = evidence.priors.covariate
+    known = [name for name in evidence.priors.covariate if name in evidence.flags.names]
     for section, names in (("[cohort] mix", design.cohort.mix), ("[world] effect", design.world.effect)):
         for name in names:
             if name not in known:

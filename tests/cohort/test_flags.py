@@ -182,19 +182,15 @@ def test_what_is_described_changes_nobody(karmma: Protocol, evidence: Evidence, 
     assert np.array_equal(record.flags["infections.grade3_4"], whole.flags["infections.grade3_4"])
 
 
-def test_shares_over_trials_are_those_of_the_worlds(karmma: Protocol, evidence: Evidence, posterior: Posterior) -> None:
+def test_shares_over_trials_are_those_of_the_worlds(evidence: Evidence, posterior: Posterior) -> None:
     """Simulated shares against the posterior's own, in Monte Carlo errors; and not against those of another flag."""
-    result = engine.simulate(
-        dataclasses.replace(karmma.plan, endpoints=(), curves=(), flags=("infections.any", "ae.nausea.any")),
-        karmma.numbers,
-        karmma.worlds,
-        seed=5,
-        trials=6000,
+    asked = as_run(evidence).replace(
+        {"simulation.endpoints": ["orr"], "simulation.flags": ["infections.any", "ae.nausea.any"]}
     )
-    names = list(karmma.plan.described.first(()).drawn)
-    row = next(k for k, f in enumerate(names) if f.name == "infections.any")
+    protocol = prepare(asked.cells[0], evidence, posterior, where="test")
+    result = engine.simulate(protocol.plan, protocol.numbers, protocol.worlds, seed=5, trials=6000)
     assert posterior.flags is not None
-    place = [f.name for f in evidence.flags.drawn].index(names[row].name)
+    place = [f.name for f in evidence.flags.drawn].index("infections.any")
     p = 1 / (1 + np.exp(-posterior.flags[:, place, 0].astype(float)))
     error = np.sqrt((p.var() + (p * (1 - p)).mean() / 128) / 6000)
     rates = result.flags / 128

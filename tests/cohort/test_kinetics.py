@@ -1,4 +1,4 @@
-"""Expansion follows the published directions, and moves neither response nor progression; delivered doses keep the window."""
+"""Expansion follows the published directions and moves nothing else; delivered doses keep their window."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,7 @@
 """The fit of flags and measures: against conjugate posteriors, quadrature, and truths that it must find again."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +31,13 @@ def test_a_single_count_has_the_posterior_of_quadrature(
 ) -> None:
     """Logit-normal prior (0, 1.5), binomial count: mean and SD by quadrature, within 5 Monte Carlo errors."""
 
+    def score(x: Any) -> Any:
+        return count * np.log(expit(x)) + (n - count) * np.log(expit(-x)) + norm.logpdf(x, 0, 1.5)
+
+    highest = score(np.linspace(-8, 12, 20001)).max()
+
     def density(x: float) -> float:
-        return float(np.exp(count * np.log(expit(x)) + (n - count) * np.log(expit(-x)) + norm.logpdf(x, 0, 1.5)))
+        return float(np.exp(score(x) - highest))
 
     whole = quad(density, -8, 12, limit=200)[0]
     mean = quad(lambda x: x * density(x), -8, 12, limit=200)[0] / whole
@@ -96,10 +102,14 @@ def test_the_likelihood_of_a_median_and_range_is_that_of_order_statistics(eviden
     rng = np.random.default_rng(8)
     at = next(k for k, r in enumerate(reported(evidence)) if r.measure == "crs.duration")
     with pm.Model(coords={"described_parameter": list(told.names)}):
-        flags.build(evidence, 1.0)
+        flags.build(evidence, 1.0, 1.0)
         model = pm.modelcontext(None)
         z = model["described"]
-        only = {name: value for name, value in model.named_vars.items() if name.startswith("described_")}
+        only = {
+            name.removeprefix("described_"): value
+            for name, value in model.named_vars.items()
+            if name.startswith("described_")
+        }
         term = flags._measured(z, told, only)
         log_likelihood = pytensor.function([z], term)
         ranks = []
@@ -109,7 +119,7 @@ def test_the_likelihood_of_a_median_and_range_is_that_of_order_statistics(eviden
             sample = Reported("crs.duration", -1, 107.0, float(np.median(days)), days.min(), days.max())
             for statistic, value in (("low", sample.low), ("median", sample.median), ("high", sample.high)):
                 for end, edge in zip(("from", "to"), flags._edges(measure, value), strict=True):
-                    data = only[f"described_{statistic}_{end}"]
+                    data = only[f"{statistic}_{end}"]
                     values = data.get_value()
                     values[at] = edge
                     data.set_value(values)

@@ -135,7 +135,16 @@ class Evidence:
 
     @cached_property
     def flags(self) -> Flags:
-        """The flags and measures that priors.toml describes."""
+        """The flags and measures that priors.toml describes and the facts inform."""
+        return self._described[0]
+
+    @property
+    def undescribed(self) -> dict[str, str]:
+        """The flags and measures that priors.toml describes and the facts do not inform, and why, in words."""
+        return self._described[1]
+
+    @cached_property
+    def _described(self) -> tuple[Flags, dict[str, str]]:
         return flags_of(self)
 
     @property
@@ -277,7 +286,7 @@ def _check_priors(evidence: Evidence) -> None:
             raise InputError(f"{where}: [{name}] is missing, and the facts need it")
     of_everybody = {flag.name for flag in evidence.flags.drawn if flag.given == ("name", "infused")}
     for name in evidence.priors.covariate:
-        if name not in of_everybody:
+        if name not in of_everybody and name not in evidence.undescribed:
             raise InputError(
                 f'{where}: [covariate."{name}"] is no flag that is drawn of every infused patient'
                 f" (these are: {', '.join(sorted(of_everybody)) or 'none'})"

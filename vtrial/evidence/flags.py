@@ -82,10 +82,29 @@ def _parsed(text: str, where: str) -> ast.AST:
         raise InputError(f"{where}: '{text}' cannot be read") from None
 
 
-def flags_of(evidence: "Evidence") -> Flags:
-    """The flags and measures of a study. Raises `InputError` for a name that is not there, or that comes too late."""
+def flags_of(evidence: "Evidence") -> tuple[Flags, dict[str, str]]:
+    """The flags and measures of a study; and those that it describes but has no facts on, with the reason.
+
+    What depends on one of the latter is among them. Raises `InputError` for a name that is not there, or comes too late.
+    """
     where = str(evidence.folder / "priors.toml")
     known, drawn, derived, measures = set(CORE), [], [], []
+    absent: dict[str, str] = {}
+
+    def left(name: str, needs: Condition, stems: list[str], at: str) -> bool:
+        """Whether it is left out, for a fact or a flag that is not there."""
+        lost = [f"needs '{other}', which is not described" for other in names_in(needs) if other in absent]
+        by_dose = _by_dose(evidence, stems)
+        for stem in stems:
+            try:
+                _fact(evidence, stem, 0 if by_dose else -1, at)
+            except InputError as problem:
+                lost.append(str(problem).removeprefix(f"{at}: "))
+        if lost:
+            absent[name] = lost[0]
+        return bool(lost)
+
+    number = 0
     for system, section in evidence.priors.flags.items():
         for one in section.drawn:
             at = f"{where}: [flags.{system}] '{one.name}'"
@@ -96,24 +115,27 @@ def flags_of(evidence: "Evidence") -> Flags:
                 raise InputError(
                     f"{at}: there is no pool '{one.pool}' (known: {', '.join(evidence.priors.pool) or 'none'})"
                 )
-            columns = _by_dose(evidence, _stems(one.count or one.name, at) + _stems(one.of or "", at))
-            drawn.append(Drawn(one.name, system, given, columns, len(drawn)))
+            stems = _stems(one.count or one.name, at) + _stems(one.of or "", at)
+            if not left(one.name, given, stems, at):
+                drawn.append(Drawn(one.name, system, given, _by_dose(evidence, stems), number))
+            number += 1
         for name, text in section.derived.items():
             at = f"{where}: [flags.{system}.derived] '{name}'"
             found = of_infused(condition(text, at))
             _check_names(found, known, at)
             _new(name, known, at)
-            derived.append(Derived(name, found))
-    for name, one in evidence.priors.measure.items():
+            if not left(name, found, [], at):
+                derived.append(Derived(name, found))
+    for number, (name, one) in enumerate(evidence.priors.measure.items()):
         at = f"{where}: [measure] '{name}'"
         given = of_infused(condition(one.given, at))
         _check_names(given, known, at)
+        if left(name, given, [name], at):
+            continue
         columns = _by_dose(evidence, [name])
         system = str(evidence.facts["system"].get(_fact(evidence, name, 0 if columns else -1, at)))
-        measures.append(
-            Measured(name, system, given, one.family, one.above, one.step, one.rounding, columns, len(measures))
-        )
-    return Flags(tuple(drawn), tuple(derived), tuple(measures))
+        measures.append(Measured(name, system, given, one.family, one.above, one.step, one.rounding, columns, number))
+    return Flags(tuple(drawn), tuple(derived), tuple(measures)), absent
 
 
 def _check_names(found: Condition, known: set[str], at: str) -> None:
@@ -136,6 +158,8 @@ def cells(evidence: "Evidence") -> Iterator[Cell]:
     of_flag = {flag.name: flag for flag in evidence.flags.drawn}
     for system, section in evidence.priors.flags.items():
         for one in section.drawn:
+            if one.name not in of_flag:
+                continue
             at = f"{where}: [flags.{system}] '{one.name}'"
             for column in range(len(evidence.doses)) if of_flag[one.name].columns else (-1,):
                 counted = one.count or one.name

@@ -53,10 +53,11 @@ def sample(
     settings = settings or Settings()
     model = build(evidence, discount)
     data = {variable.name: variable.get_value() for variable in model.data_vars}
-    shape = (tuple(model.coords["step"] or ()), len(evidence.doses), flags.layout(evidence).shape)
+    shape = (tuple(model.coords["step"] or ()), len(evidence.doses), flags.layout(evidence, discount).shape)
     if shape not in _compiled:
         _compiled[shape] = nutpie.compile_pymc_model(model, freeze_model=False)
-    steps = _described(_sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress), evidence)
+    steps = _sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress)
+    steps = _described(steps, evidence, discount)
     if "survival" not in evidence.systems:
         return steps
     told = published(evidence)
@@ -80,7 +81,7 @@ def sample_survival(
         return _sampled(compiled, data, evidence, settings, progress)
 
 
-def _described(tree: xr.DataTree, evidence: Evidence) -> xr.DataTree:
+def _described(tree: xr.DataTree, evidence: Evidence, discount: float) -> xr.DataTree:
     """The tree with a group `described` of what its vector of standard normals means, in place of the vector."""
     groups = {name: group.to_dataset() for name, group in tree.children.items()}
     if "described" not in groups["posterior"]:
@@ -88,7 +89,7 @@ def _described(tree: xr.DataTree, evidence: Evidence) -> xr.DataTree:
     z = groups["posterior"]["described"].transpose("chain", "draw", "described_parameter").values
     for group in ("posterior", "prior"):
         groups[group] = groups[group].drop_vars(["described", "described_parameter"])
-    return xr.DataTree.from_dict(groups | {"described": flags.natural(z, evidence).astype("float32")})
+    return xr.DataTree.from_dict(groups | {"described": flags.natural(z, evidence, discount).astype("float32")})
 
 
 @contextmanager

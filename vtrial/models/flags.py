@@ -20,6 +20,9 @@ from vtrial.evidence import Evidence
 from vtrial.evidence.flags import cells, reported
 from vtrial.flags import Measured
 
+# Where the evidence weighs less, a pool's flags are parametrised as deviations from its mean, in units of its spread; else
+# by themselves, which counts inform one by one.
+CENTRED_FROM = 0.1
 _FAR = 60.0  # stands for a bound that does not bind, on a standard scale
 _LOGISTIC = 1.702  # a logistic curve of this slope is the normal one within 0.01 (Camilli 1994)
 
@@ -54,12 +57,13 @@ class Layout:
     row_measure: np.ndarray
     row_column: np.ndarray
     doses: int
+    centred: bool
 
     @property
     def shape(self) -> tuple[Any, ...]:
         """What a compiled model depends on: all but the numbers that were counted and reported."""
         arrays = (value.tobytes() for value in vars(self).values() if isinstance(value, np.ndarray))
-        return (self.names, self.doses, *arrays)
+        return (self.names, self.doses, self.centred, *arrays)
 
     @property
     def pools_at(self) -> int:
@@ -72,11 +76,12 @@ class Layout:
         return len(self.flags) + 2 * len(self.pools)
 
 
-def layout(evidence: Evidence) -> Layout:
-    """The layout of a study's vector."""
+def layout(evidence: Evidence, discount: float = 1.0) -> Layout:
+    """The layout of a study's vector. discount: of the evidence, which decides how pooled flags are parametrised."""
     flags, priors, doses = evidence.flags, evidence.priors, len(evidence.doses)
     pools, measures = list(priors.pool), [m.name for m in flags.measures]
     counted, medians = list(cells(evidence)), list(reported(evidence))
+    of_measures = [priors.measure[name] for name in measures]
     of = {one.name: (one, section) for section in priors.flags.values() for one in section.drawn}
     names = [flag.name for flag in flags.drawn]
     names += [f"pool.{name}" for name in pools] + [f"pool.{name}.spread" for name in pools]
@@ -99,16 +104,17 @@ def layout(evidence: Evidence) -> Layout:
         pools=np.array([(p.mean, p.sd, p.log_spread_mean, p.log_spread_sd) for p in priors.pool.values()]).reshape(
             -1, 4
         ),
-        location=np.array([(m.mean, m.sd) for m in priors.measure.values()]).reshape(-1, 2),
-        spread=np.array([(m.log_spread_mean, m.log_spread_sd) for m in priors.measure.values()]).reshape(-1, 2),
+        location=np.array([(m.mean, m.sd) for m in of_measures]).reshape(-1, 2),
+        spread=np.array([(m.log_spread_mean, m.log_spread_sd) for m in of_measures]).reshape(-1, 2),
         measure_columns=np.array(measure_columns, int),
-        measure_between=np.array([m.between or 0.0 for m in priors.measure.values()]),
+        measure_between=np.array([m.between or 0.0 for m in of_measures]),
         cell_flag=np.array([names.index(c.flag) for c in counted], int),
         cell_column=np.array([c.column for c in counted], int),
         cell_parent=np.array([names.index(c.parent) if c.parent else -1 for c in counted], int),
         row_measure=np.array([measures.index(r.measure) for r in medians], int),
         row_column=np.array([r.column for r in medians], int),
         doses=doses,
+        centred=discount >= CENTRED_FROM,
     )
 
 
@@ -120,18 +126,18 @@ def _columns(names: list[str], name: str, by_dose: bool, doses: int) -> int:
     return len(names) - doses
 
 
-def build(evidence: Evidence, weight: Any) -> None:
+def build(evidence: Evidence, weight: Any, discount: float) -> None:
     """Add the vector `described` and its likelihood to the model in whose context this is called.
 
-    weight: the power prior's discount. Nothing is added where the study describes nothing.
+    weight: the power prior's discount, as the model's data; discount: the same number. Nothing is added where the study describes nothing.
     """
-    where = layout(evidence)
+    where = layout(evidence, discount)
     if not where.names:
         return
     told = _told(evidence, where)
     data = {name: pm.Data(f"described_{name}", values) for name, values in told.items()}
     z = pm.Normal("described", mu=0.0, sigma=1.0, dims="described_parameter")
-    if len(where.pools):
+    if where.centred and len(where.pools):
         pm.Potential("described_pools", _pooled(z, where))
     log_likelihood = 0.0
     if where.flags:
@@ -144,9 +150,7 @@ def build(evidence: Evidence, weight: Any) -> None:
 def _pooled(z: Any, where: Layout) -> Any:
     """Log prior of flags that come from a pool, in place of that of a standard normal."""
     flags = np.flatnonzero(where.pool >= 0)
-    pool, k = where.pool[flags], len(where.pools)
-    mean = where.pools[pool, 0] + where.pools[pool, 1] * z[where.pools_at + pool]
-    log_spread = where.pools[pool, 2] + where.pools[pool, 3] * z[where.pools_at + k + pool]
+    mean, log_spread = _of_pool(z, where, where.pool[flags])
     logit = where.mean[flags] + where.sd[flags] * z[flags]
     return pt.sum(0.5 * z[flags] ** 2 - 0.5 * ((logit - mean) / pt.exp(log_spread)) ** 2 - log_spread)
 
@@ -197,9 +201,26 @@ def _counted(z: Any, where: Layout, data: dict[str, Any]) -> Any:
     return log_likelihood
 
 
+def _of_pool(z: Any, where: Layout, pool: np.ndarray) -> tuple[Any, Any]:
+    """Mean and log spread of pools; the parameters are the last axis of z."""
+    k = len(where.pools)
+    mean = where.pools[pool, 0] + where.pools[pool, 1] * z[..., where.pools_at + pool]
+    return mean, where.pools[pool, 2] + where.pools[pool, 3] * z[..., where.pools_at + k + pool]
+
+
+def _base(z: Any, where: Layout, flag: np.ndarray, xp: Any) -> Any:
+    """Logits of flags, whatever the dose; the parameters are the last axis of z."""
+    logit = where.mean[flag] + where.sd[flag] * z[..., flag]
+    pool = where.pool[flag]
+    if where.centred or pool.max(initial=-1) < 0:
+        return logit
+    mean, log_spread = _of_pool(z, where, np.maximum(pool, 0))
+    return xp.where(pool >= 0, mean + xp.exp(log_spread) * z[..., flag], logit)
+
+
 def _logit(z: Any, where: Layout, flag: np.ndarray, column: np.ndarray) -> Any:
     """Logits of flags (cells,) at the dose of index `column`, or of all doses (-1)."""
-    logit = where.mean[flag] + where.sd[flag] * z[flag]
+    logit = _base(z, where, flag, pt)
     return _moved(z, logit, where.flag_columns[flag], where.between[flag], column)
 
 
@@ -242,15 +263,15 @@ def _measured(z: Any, where: Layout, data: dict[str, Any]) -> Any:
     return pt.sum(pt.switch(n > 0.5, terms, 0.0))
 
 
-def natural(z: np.ndarray, evidence: Evidence) -> xr.Dataset:
+def natural(z: np.ndarray, evidence: Evidence, discount: float) -> xr.Dataset:
     """Draws of `described` (chains, draws, parameters) as what they mean.
 
     flag: logits, (chain, draw, flag, column): of each dose of the study, then of any other. location, log_spread: of
     the normal distribution of each measure, (chain, draw, measure, column) and (chain, draw, measure).
     """
-    where = layout(evidence)
-    flags, m = np.arange(len(where.flags)), len(where.measures)
-    logit = where.mean + where.sd * z[..., flags]
+    where = layout(evidence, discount)
+    m = len(where.measures)
+    logit = _base(z, where, np.arange(len(where.flags)), np)
     at = np.arange(m)
     location = where.location[:, 0] + where.location[:, 1] * z[..., where.measures_at + at]
     log_spread = where.spread[:, 0] + where.spread[:, 1] * z[..., where.measures_at + m + at]

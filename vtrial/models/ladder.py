@@ -65,5 +65,5 @@ def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm
         )
         logit = logit_at(intercept[:, None], pm.math.dot(has_slope, slope)[:, None], pt.as_tensor(x)[None, :])
         pm.Potential("evidence", likelihoods.counts(count, n, logit, weight))
-        flags.build(evidence, weight)
+        flags.build(evidence, weight, discount)
     return model

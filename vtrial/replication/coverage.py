@@ -76,6 +76,10 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
     known = {*evidence.core_flags, *evidence.flags.names}
     is_count = statistic in ("count", "proportion_ci")
     measures = {**{m.name: "" for m in evidence.flags.measures}, **CORE_MEASURES}
+    if stem in CORE_MEASURES and not is_count and "survival" not in evidence.systems:
+        return "no facts on survival, which it needs"
+    if stem in evidence.undescribed:
+        return evidence.undescribed[stem]
     if stem not in (known if is_count else measures):
         return "no model describes it" if stem not in CORE else f"no facts on {CORE[stem]}, which it needs"
     group = _group(evidence, fact, dose, followed)
