@@ -85,7 +85,8 @@ def _parsed(text: str, where: str) -> ast.AST:
 def flags_of(evidence: "Evidence") -> tuple[Flags, dict[str, str]]:
     """The flags and measures of a study; and those that it describes but has no facts on, with the reason.
 
-    What depends on one of the latter is among them. Raises `InputError` for a name that is not there, or comes too late.
+    What depends on one of the latter is among them. Raises `InputError` for a name that is not there, or that comes
+    too late.
     """
     where = str(evidence.folder / "priors.toml")
     known, drawn, derived, measures = set(CORE), [], [], []

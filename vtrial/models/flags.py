@@ -20,8 +20,8 @@ from vtrial.evidence import Evidence
 from vtrial.evidence.flags import cells, reported
 from vtrial.flags import Measured
 
-# Where the evidence weighs less, a pool's flags are parametrised as deviations from its mean, in units of its spread; else
-# by themselves, which counts inform one by one.
+# Where the evidence weighs less, a pool's flags are parametrised as deviations from its mean in units of its spread;
+# else by themselves, which counts inform one by one.
 CENTRED_FROM = 0.1
 _FAR = 60.0  # stands for a bound that does not bind, on a standard scale
 _LOGISTIC = 1.702  # a logistic curve of this slope is the normal one within 0.01 (Camilli 1994)
@@ -129,7 +129,8 @@ def _columns(names: list[str], name: str, by_dose: bool, doses: int) -> int:
 def build(evidence: Evidence, weight: Any, discount: float) -> None:
     """Add the vector `described` and its likelihood to the model in whose context this is called.
 
-    weight: the power prior's discount, as the model's data; discount: the same number. Nothing is added where the study describes nothing.
+    weight: the power prior's discount, as the model's data; discount: the same number. Nothing is added where the
+    study describes nothing.
     """
     where = layout(evidence, discount)
     if not where.names:
