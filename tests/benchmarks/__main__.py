@@ -5,6 +5,7 @@ of the machine falls on both; the median is shown. These are measurements, not t
 printed as such and ends with status 1.
 """
 
+import math
 import os
 import platform
 import shutil
@@ -174,6 +175,41 @@ def million_trials() -> None:
     line("peak memory of 1,000,000 trials", gigabytes, 1.5, "GB")
 
 
+def everything() -> None:
+    """All flags of the study beside response, toxicity and times alone."""
+    read = vtrial.load_evidence()
+    alone = ["orr", "vgpr", "cr", "crs", "crs3", "neurotoxicity", "neurotoxicity3", "pfs", "dor", "os"]
+    base, every = (
+        prepare(vtrial.load_scenario("karmma").replace(changes).cells[0], read, vtrial.fit(read), where="bench")
+        for changes in ({"simulation.endpoints": alone}, {"simulation.flags": list(read.flags.names)})
+    )
+    ours = in_turn(simulate(base, 10_000), simulate(every, 10_000))
+    figure = statistics.median(ours[1]) / statistics.median(ours[0])
+    note = f"{statistics.median(ours[1]):.2f} s against {statistics.median(ours[0]):.2f} s"
+    line(f"10,000 trials with all {len(every.plan.flags)} flags", figure, 2, "x response, toxicity, times", note=note)
+
+
+def exported() -> None:
+    """R's survfit on a freshly exported ADTTE, against vtrial's own figures of that trial."""
+    if not r_has("survival"):
+        print("R with survival is not here: the exported ADTTE is not checked")
+        return
+    trial = 5
+    row = vtrial.run("karmma", trials=trial + 1).trials.iloc[trial]
+    with tempfile.TemporaryDirectory() as folder:
+        vtrial.datasets_of("karmma", trial=trial)["ADTTE"].to_csv(Path(folder) / "adtte.csv", index=False)
+        shutil.copy(HERE.parent / "data" / "adtte_reference.R", folder)
+        subprocess.run(["Rscript", "adtte_reference.R"], cwd=folder, check=True, capture_output=True)
+        lines = (Path(folder) / "adtte_expected.csv").read_text("utf-8").splitlines()[1:]
+    worst = 0.0
+    for param, *_, median, low, high in (text.split(",") for text in lines):
+        for name, value in (("median", median), ("median.low", low), ("median.high", high)):
+            wanted = math.inf if value == "NA" else float(value)
+            ours = float(row[f"{param.lower()}.{name}"])
+            worst = max(worst, 0.0 if ours == wanted else abs(ours / wanted - 1.0))
+    line("exported ADTTE in R, nine medians and limits, relative difference", worst, 1e-6, "")
+
+
 def from_the_shell() -> None:
     command = [str(Path(sys.executable).parent / "vtrial"), "run", "karmma", "--trials", "10000"]
 
@@ -195,12 +231,17 @@ def from_the_shell() -> None:
         line("vtrial run, posterior cached, first time", answer(fresh, f"{folder}/out"), 15, "s to the answer")
         again = statistics.median(answer(fresh, f"{folder}/out") for _ in range(5))
         line("vtrial run, posterior and programs cached", again, 6, "s to the answer")
+        again = [str(Path(sys.executable).parent / "vtrial"), "replicate", "karmma", "--out", f"{folder}/replicated"]
+        took = seconds(lambda: subprocess.run(again, env=fresh, check=True, capture_output=True))
+        line("vtrial replicate karmma, posterior cached, first time, with its report", took, 60, "s")
 
 
 def main() -> None:
     result.keep_compiled_programs()
     print(f"{os.cpu_count()} cores, {platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}")
-    for measure in (full_trials, count_design, survival_design, from_the_shell, million_trials):
+    for measure in (
+        full_trials, everything, count_design, survival_design, exported, from_the_shell, million_trials
+    ):  # fmt: skip
         measure()
     if missed:
         sys.exit(1)
