@@ -104,6 +104,10 @@ def fit(
         f"{float(seen['ess_bulk'].min()):,.0f} (bulk), {float(seen['ess_tail'].min()):,.0f} (tail); "
         f"{int(seen['divergences'])} divergent transitions"
     )
+    if flags := read.flags.drawn:
+        out.print(
+            f"Besides: {len(flags)} flags and {len(read.flags.measures)} measures (vtrial replicate {read.study})"
+        )
     if moved := correction_in_words(posterior):
         out.print(moved)
     _say_absent(read)
@@ -145,6 +149,8 @@ def run(
     out.print()
     out.print(_table(answer.characteristics_in_short(result)))
     out.print(answer.NOT_YET, style="dim")
+    if shifted := answer.mix_in_words(result):
+        out.print(_plain(shifted))
     _say_absent(result.evidence)
     seconds = time.perf_counter() - began
     with _waiting("writing the report"):

@@ -29,7 +29,7 @@ from vtrial.result import keep_compiled_programs
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
 
-MAX_TRIALS = 1_000_000
+MAX_TRIALS = 100_000  # a few kilobytes each are held
 
 
 @dataclass(frozen=True, repr=False)

@@ -22,6 +22,31 @@ NOT_YET = (
 )
 
 
+def mix_in_words(result: "Result") -> str:
+    """What a shifted mix of patients is assumed to do; "" where no cell shifts it."""
+    said: list[str] = []
+    for cell in result.scenario.cells:
+        for name in cell.design.cohort.mix:
+            prior, stated = result.evidence.priors.covariate[name], cell.design.world.effect.get(name)
+            if stated is not None:
+                effect = (
+                    f"log odds ratio of a response {stated.response:g}, log hazard ratio {stated.progression:g}, stated"
+                )
+            else:
+                effect = (
+                    f"log odds ratio of a response Normal({prior.response_mean:g}, {prior.response_sd:g}), log hazard ratio "
+                    f"Normal({prior.progression_mean:g}, {prior.progression_sd:g}), as priors.toml assumes"
+                )
+            said.append(f"{name} ({effect})")
+    if not said:
+        return ""
+    study = result.evidence.study
+    return (
+        f"The mix of patients is shifted: {'; '.join(dict.fromkeys(said))}. No such number is published. At {study}'s own "
+        "share the fitted rates are kept."
+    )
+
+
 def sentence(result: "Result") -> str:
     """The answer in one sentence, with its numbers and their Monte Carlo errors."""
     count = result.scenario.design.simulation.trials
