@@ -34,16 +34,16 @@ def mix_in_words(result: "Result") -> str:
                 )
             else:
                 effect = (
-                    f"log odds ratio of a response Normal({prior.response_mean:g}, {prior.response_sd:g}), log hazard ratio "
-                    f"Normal({prior.progression_mean:g}, {prior.progression_sd:g}), as priors.toml assumes"
+                    f"log odds ratio of a response Normal({prior.response_mean:g}, {prior.response_sd:g}), log hazard "
+                    f"ratio Normal({prior.progression_mean:g}, {prior.progression_sd:g}), as priors.toml assumes"
                 )
             said.append(f"{name} ({effect})")
     if not said:
         return ""
     study = result.evidence.study
     return (
-        f"The mix of patients is shifted: {'; '.join(dict.fromkeys(said))}. No such number is published. At {study}'s own "
-        "share the fitted rates are kept."
+        f"The mix of patients is shifted: {'; '.join(dict.fromkeys(said))}. No such number is published. At {study}'s "
+        "own share the fitted rates are kept."
     )
 
 
