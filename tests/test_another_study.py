@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import vtrial
-from vtrial import cli
+from vtrial import cli, console
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,7 +18,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What a command prints."""
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(cli, "out", cli._Console(highlight=False, soft_wrap=True, emoji=False, width=400))
+        monkeypatch.setattr(cli, "out", console.PipedConsole(highlight=False, soft_wrap=True, emoji=False, width=400))
         result = CliRunner().invoke(cli.app, list(arguments))
         assert result.exception is None, result.exception
         return result.output

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from vtrial import cli, result
+from vtrial import cli, console, result
 from vtrial.posterior import Posterior
 from vtrial.result import FILES
 
@@ -317,8 +317,13 @@ def test_trials_without_a_response_are_answered_too(call: Call, tmp_path: Path, 
 
 
 def test_what_is_not_estimable_is_printed_as_ne() -> None:
-    assert [cli._cell(value) for value in (float("inf"), 21.16, 0.25, float("nan"))] == ["NE", "21.16", "0.2500", ""]
-    table = cli._table(pd.DataFrame({"metric": ["os.median.q50"], "estimate": [float("inf")]}))
+    assert [console.as_text(value) for value in (float("inf"), 21.16, 0.25, float("nan"))] == [
+        "NE",
+        "21.16",
+        "0.2500",
+        "",
+    ]
+    table = console.as_table(pd.DataFrame({"metric": ["os.median.q50"], "estimate": [float("inf")]}))
     assert list(table.columns[1].cells) == ["NE"]
 
 
@@ -398,7 +403,7 @@ def test_a_bad_scenario_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: bad.toml: [cohort] has no key 'enroled'; did you mean 'enrolled'? "
-        "(allowed: enrolled, infused, attrition)\n"
+        "(allowed: enrolled, infused, attrition, mix)\n"
     )
     assert [path.name for path in everything_in(tmp_path)] == ["bad.toml"]
 

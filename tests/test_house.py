@@ -10,7 +10,7 @@ import pytest
 import vtrial
 
 PACKAGE = Path(vtrial.__file__).parent
-PURE = ["trial", "decisions", "engine", "world", "curves", "cohort", "conduct", "estimate"]
+PURE = ["trial", "decisions", "engine", "world", "curves", "flags", "cohort", "conduct", "estimate"]
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "pandas", "xarray", "scipy", "pydantic", "altair", "pathlib"}
 
 

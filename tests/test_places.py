@@ -24,7 +24,7 @@ def test_shipped_names_are_found_from_any_folder(elsewhere: Path) -> None:
     assert places.study_folder("karmma") == ROOT / "priors" / "karmma"
     assert places.scenario_file("karmma") == ROOT / "scenarios" / "karmma.toml"
     assert places.scenario_file("karmma.toml") == ROOT / "scenarios" / "karmma.toml"
-    assert places.studies() == ["karmma"]
+    assert places.studies() == ["invented", "karmma"]
     assert "next-trial" in places.scenarios()
 
 
@@ -39,7 +39,7 @@ def test_the_working_folder_comes_before_what_is_shipped(elsewhere: Path) -> Non
     shutil.copytree(ROOT / "priors" / "karmma", elsewhere / "priors" / "next")
     assert load("karmma").folder == elsewhere / "priors" / "karmma"
     assert load("next").study == "next"
-    assert places.studies() == ["karmma", "next"]
+    assert places.studies() == ["invented", "karmma", "next"]
 
 
 def test_a_given_path_comes_before_a_name(elsewhere: Path) -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_study_is_refused(elsewhere: Path, given: str) -> None:
         places.study_folder(given)
     message = str(caught.value)
     assert message.startswith(f"there is no study '{given}'")
-    assert message.endswith("(known: karmma; or give a folder that holds facts.csv and priors.toml)")
+    assert message.endswith("(known: invented, karmma; or give a folder that holds facts.csv and priors.toml)")
     assert ("did you mean 'karmma'?" in message) is (given in ("karma", "Karmma"))
 
 
@@ -76,7 +76,7 @@ def test_an_unknown_scenario_is_refused(elsewhere: Path, given: str) -> None:
         load_scenario(given)
     message = str(caught.value)
     assert message.startswith(f"there is no scenario '{given}'")
-    assert "known: dose-450, follow-up, karmma, " in message
+    assert "known: dose-450, extramedullary, follow-up, karmma, " in message
     assert message.endswith("or give a TOML file)")
     assert ("did you mean 'karmma'?" in message) is (given == "karma")
 

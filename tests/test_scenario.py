@@ -81,6 +81,7 @@ def test_every_shipped_scenario_loads(file: Path) -> None:
 def test_the_shipped_scenarios_are_these() -> None:
     assert places.scenarios() == [
         "dose-450",
+        "extramedullary",
         "follow-up",
         "karmma",
         "karmma-sample-size",
@@ -173,7 +174,7 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "key": (
         PLAIN + "[cohort]\nenroled = 3\n",
-        "[cohort] has no key 'enroled'; did you mean 'enrolled'? (allowed: enrolled, infused, attrition)",
+        "[cohort] has no key 'enroled'; did you mean 'enrolled'? (allowed: enrolled, infused, attrition, mix)",
     ),
     "key of an arm": (PLAIN.replace("name =", "nam =", 1), "[[arm]] number 1 has no key 'nam'; did you mean 'name'?"),
     "key of a test": (PLAIN + "nul = 0.4\n", "[[test]] 'orr' has no key 'nul'; did you mean 'null'? (allowed: name, "),

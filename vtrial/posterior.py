@@ -172,6 +172,7 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
     rooms = ("models", "cohort", "conduct", "estimate")  # a fit of times simulates trials
     alone = (
         "curves",
+        "described",
         "flags",
         "multistate",
         "evidence/times",

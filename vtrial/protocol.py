@@ -4,10 +4,9 @@ Here the defaults that depend on the study are filled in, rules become tables of
 study can tell (a dose outside those studied, a rate it does not model) is refused.
 """
 
-import difflib
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -17,13 +16,14 @@ from vtrial import timing, truth
 from vtrial.cohort.disposition import Target
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
+from vtrial.described import asked_of, dose_window, expanding, flags_of, mix_of, mixed
 from vtrial.design.one_sample import critical_counts
 from vtrial.errors import InputError
 from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.evidence.flags import column_of
-from vtrial.flags import CORE, DELIVERED, EXPANSION, Flags
+from vtrial.flags import DELIVERED, EXPANSION
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.trial import Numbers, Plan
@@ -106,7 +106,7 @@ def in_worlds(
     capacity = max(needed, capacity or 0)
     tests = design.ordered_tests()
     curves = timing.curves(design, evidence, doses, where)
-    flags, mix = _flags(design, evidence, where), _mix(design, evidence, where)
+    flags, mix = flags_of(design, evidence, where), mix_of(design, evidence, where)
     described = evidence.flags.needed((*mix, *flags, *also)).first(mix)
     plan = Plan(
         capacity=capacity,
@@ -140,13 +140,13 @@ def in_worlds(
         calendar=timing.calendar(design, evidence, capacity, where) if "survival" in plan.systems else None,
         benchmarks={t.name: timing.benchmark(t, design, evidence, where) for t in tests if t.timed},
         columns=np.array([column_of(evidence, dose) for dose in doses], np.int32),
-        dose_window=_dose_window(evidence) if DELIVERED in also else None,
+        dose_window=dose_window(evidence) if DELIVERED in also else None,
     )
     return Protocol(
         plan=plan,
         numbers=numbers,
-        worlds=_expanding(
-            _mixed(asked_of(worlds, evidence, described), design, evidence, mix), design, evidence, EXPANSION in also
+        worlds=expanding(
+            mixed(asked_of(worlds, evidence, described), design, evidence, mix), design, evidence, EXPANSION in also
         ),
         doses=doses,
         shares=shares,
@@ -235,97 +235,6 @@ def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint
             raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on {endpoint}")
     wanted = set(modelled if asked is None else asked) | {test.endpoint for test in design.test}
     return tuple(e for e in ENDPOINTS if e in wanted)
-
-
-def asked_of(worlds: World, evidence: Evidence, described: Flags) -> World:
-    """The worlds with what is described, and no other flags and measures."""
-    flags, measures = worlds.flags, worlds.measures
-    if flags is not None:
-        names = [flag.name for flag in evidence.flags.drawn]
-        flags = flags[:, [names.index(flag.name) for flag in described.drawn]] if described.drawn else None
-    if measures is not None:
-        names = [measure.name for measure in evidence.flags.measures]
-        measures = measures[:, [names.index(m.name) for m in described.measures]] if described.measures else None
-    return replace(worlds, flags=flags, measures=measures)
-
-
-def flags_need_times(design: Design, evidence: Evidence) -> bool:
-    """Whether a flag that the design asks for depends on times to an event."""
-    flags = evidence.flags
-    asked = [name for name in design.simulation.flags if name in flags.names or name in CORE]
-    asked += [flag.name for flag in flags.drawn if flag.system in design.simulation.flags]
-    return any(CORE[core] == "survival" for name in asked for core in flags.needs(name))
-
-
-def _flags(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
-    """The flags that are asked for, those of a system by its name. Raises `InputError` for what is not there."""
-    flags, found = evidence.flags, []
-    for asked in design.simulation.flags:
-        of_system = [flag.name for flag in flags.drawn if flag.system == asked]
-        if not of_system and asked not in flags.names and asked not in CORE:
-            known = sorted({flag.system for flag in flags.drawn} | set(flags.names) | set(CORE))
-            near = difflib.get_close_matches(asked, known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise InputError(f"{where}: [simulation] flags: study '{evidence.study}' has no flag '{asked}'{hint}")
-        found += of_system or [asked]
-    for name in found:
-        for core in flags.needs(name):
-            if CORE[core] not in (*evidence.systems, "disposition"):
-                raise InputError(
-                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, "
-                    f"on which '{evidence.study}' has no facts"
-                )
-    return tuple(dict.fromkeys(found))
-
-
-def _mix(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
-    """The flags whose share is shifted. Raises `InputError` for one that cannot be, or has no prior of its effects."""
-    known = [name for name in evidence.priors.covariate if name in evidence.flags.names]
-    for section, names in (("[cohort] mix", design.cohort.mix), ("[world] effect", design.world.effect)):
-        for name in names:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else f" (known: {', '.join(known) or 'none'})"
-                raise InputError(f"{where}: {section}: study '{evidence.study}' has no covariate '{name}'{hint}")
-            if section == "[world] effect" and name not in design.cohort.mix:
-                raise InputError(f"{where}: {section}: '{name}' has an effect only where [cohort] mix shifts its share")
-    return tuple(flag.name for flag in evidence.flags.drawn if flag.name in design.cohort.mix)
-
-
-def _mixed(worlds: World, design: Design, evidence: Evidence, mix: tuple[str, ...]) -> World:
-    """The worlds with the shares of a shifted mix, the effects of its covariates, and the study's own shares beside."""
-    if not mix:
-        return worlds
-    assert worlds.flags is not None
-    rng = np.random.default_rng(design.simulation.seed)
-    effects = np.empty((worlds.size, len(mix), 2))
-    for k, name in enumerate(mix):
-        prior = evidence.priors.covariate[name]
-        z = rng.standard_normal((worlds.size, 2)) if worlds.size > 1 else np.zeros((1, 2))
-        effects[:, k] = (prior.response_mean, prior.progression_mean) + z * (prior.response_sd, prior.progression_sd)
-        if (stated := design.world.effect.get(name)) is not None:
-            effects[:, k] = stated.response, stated.progression
-    flags = worlds.flags.copy()
-    covariates = np.concatenate([effects, flags[:, : len(mix)]], axis=-1)
-    flags[:, : len(mix)] = logit(np.array([design.cohort.mix[name] for name in mix]))[:, None]
-    return replace(worlds, flags=flags, covariates=covariates)
-
-
-def _expanding(worlds: World, design: Design, evidence: Evidence, asked: bool) -> World:
-    """The worlds with draws of the priors of expansion, their means where there is one world."""
-    prior = evidence.priors.expansion
-    if not asked or prior is None:
-        return worlds
-    mean, sd = (np.array([getattr(effect, part) for effect in prior.effects]) for part in ("mean", "sd"))
-    rng = np.random.default_rng([design.simulation.seed, 1])
-    z = rng.standard_normal((worlds.size, len(mean))) if worlds.size > 1 else np.zeros((1, len(mean)))
-    return replace(worlds, expansion=mean + z * sd)
-
-
-def _dose_window(evidence: Evidence) -> np.float32 | None:
-    """How far a delivered dose may lie from its target, where the study says so."""
-    facts = evidence.facts["value"]
-    return np.float32(facts["design.dose_window"]) if "design.dose_window" in facts.index else None
 
 
 def _fills(allocation: str, shares: tuple[float, ...], size: int) -> np.ndarray:

@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 
 from vtrial import characteristics, engine, evidence, places
+from vtrial.described import flags_need_times
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.outputs import not_estimable, provenance, writable, write
 from vtrial.posterior import Posterior, posterior_of
-from vtrial.protocol import Protocol, flags_need_times, prepare
+from vtrial.protocol import Protocol, prepare
 from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
 
 if TYPE_CHECKING:

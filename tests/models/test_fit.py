@@ -29,7 +29,8 @@ def with_counts(evidence: Evidence, counts: dict[str, tuple[int, int]]) -> Evide
     facts = evidence.facts.drop(index="os.12.all")
     for fact, (count, n) in counts.items():
         facts.loc[fact, ["count", "n"]] = float(count), float(n)
-    return replace(evidence, facts=facts)
+    nothing: dict = {"flags": {}, "pool": {}, "measure": {}, "population": {}, "covariate": {}}
+    return replace(evidence, facts=facts, priors=evidence.priors.model_copy(update=nothing))
 
 
 def on_a_grid(evidence: Evidence, name: str, count: np.ndarray, n: np.ndarray) -> dict[str, float]:

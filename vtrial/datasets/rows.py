@@ -1,66 +1,27 @@
-"""One virtual trial as data sets named and shaped after CDISC ADaM: ADSL, ADRS, ADTTE, ADAE, and ADCH for all else.
+"""The rows of each data set, of one simulated trial."""
 
-They are for rehearsing programs on, not for submission: variables that the simulation knows nothing of are left out,
-and what is published in no number (the day on which an adverse event begins) stays missing. Dates count from the
-study's first enrolment. ADCH, which is none of CDISC's, holds every other flag and measure, a row a patient and
-parameter.
-"""
-
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import pandas as pd
 
-from vtrial import engine, evidence, trial
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
-from vtrial.errors import InputError
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.evidence import Evidence
 from vtrial.flags import DELIVERED, EXPANSION, Condition, holds
-from vtrial.outputs import writable, write
-from vtrial.posterior import posterior_of
-from vtrial.protocol import Protocol, prepare
-from vtrial.result import keep_compiled_programs
-from vtrial.scenario import Scenario, check_cost, load_scenario
-from vtrial.world import World
+from vtrial.protocol import Protocol
 
-NAMES = ("ADSL", "ADRS", "ADTTE", "ADAE", "ADCH")
 RESPONSES = ("NR", "PR", "VGPR", "CR")
 GRADES = ("", "1-2", "3", "4", "5")
 ANY, SEVERE = ".any", ".grade3_4"  # end the names of flags that are adverse events
-START = date(2025, 1, 1)  # of a study that does not say when it began
-
-# Variables' labels, as XPT files carry them.
-LABELS = {
-    "STUDYID": "Study Identifier", "USUBJID": "Unique Subject Identifier", "SUBJID": "Subject Identifier for the Study",
-    "ARM": "Description of Planned Arm", "TRT01P": "Planned Treatment for Period 01",
-    "TRT01PN": "Planned Treatment for Period 01 (N)",
-    "DOSE": "Target Dose", "DOSEDEL": "Dose Delivered", "DOSEU": "Dose Units",
-    "ENRLFL": "Enrolled Population Flag", "SAFFL": "Safety Population Flag", "ENRLDT": "Date of Enrollment",
-    "TRTSDT": "Date of First Exposure to Treatment", "DCUTDT": "Date of Data Cut",
-    "DTHFL": "Subject Death Flag", "DTHDT": "Date of Death", "AGE": "Age", "AGEU": "Age Units", "SEX": "Sex",
-    "PARAM": "Parameter", "PARAMCD": "Parameter Code", "PARCAT1": "Parameter Category 1",
-    "AVAL": "Analysis Value", "AVALC": "Analysis Value (C)", "AVALU": "Analysis Value Unit",
-    "AVISIT": "Analysis Visit", "AVISITN": "Analysis Visit (N)", "ADT": "Analysis Date", "ADY": "Analysis Relative Day",
-    "STARTDT": "Time to Event Origin Date", "CNSR": "Censor", "EVNTDESC": "Event or Censoring Description",
-    "AETERM": "Reported Term for the Adverse Event", "AEDECOD": "Dictionary-Derived Term",
-    "AECAT": "Category for Adverse Event",
-    "AETOXGR": "Standard Toxicity Grade", "ATOXGRN": "Analysis Toxicity Grade (N)",
-    "ASTDT": "Analysis Start Date", "ASTDY": "Analysis Start Relative Day", "AENDT": "Analysis End Date",
-    "AENDY": "Analysis End Relative Day", "AESDTH": "Results in Death", "TRTEMFL": "Treatment Emergent Analysis Flag",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
     """What is known of one simulated trial, arrays (patients,) of those enrolled, in order of enrolment."""
 
     protocol: Protocol
@@ -92,62 +53,7 @@ class _Trial:
         return {"STUDYID": study, "USUBJID": f"{study}-{patient + 1:04d}"}
 
 
-def _look(key: Any, world: World, numbers: trial.Numbers, plan: trial.Plan) -> Any:
-    cohort = trial.enrol(key, world, numbers, plan)
-    seen = trial.seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
-    return cohort, seen, trial.recorded(key, cohort, seen, world, numbers, plan)
-
-
-def datasets(scenario: Scenario | str | os.PathLike[str], *, trial: int = 0, cell: int = 0) -> dict[str, pd.DataFrame]:
-    """The data sets of one simulated trial of a scenario, by name (ADSL, ADRS, ADTTE, ADAE, ADCH).
-
-    The patients are those of that trial in `vtrial.run`, and give its counts and medians. A data set of which the study
-    has no facts is left out. Raises `InputError` for a trial or cell that is not there.
-    """
-    asked = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-    if not 0 <= cell < len(asked.cells):
-        raise InputError(f"cell {cell} is not there (0 to {len(asked.cells) - 1})")
-    if not 0 <= trial < 2**32:
-        raise InputError(f"trial {trial} is not there (from 0)")
-    keep_compiled_programs()
-    one = _simulated(asked, cell, trial)
-    found = {"ADSL": pd.DataFrame(_subjects(one))}
-    for name, rows in (("ADRS", _responses), ("ADTTE", _times), ("ADAE", _adverse_events), ("ADCH", _characteristics)):
-        table = pd.DataFrame(list(rows(one)))
-        if len(table):
-            found[name] = table
-    return {name: _with_dates(table) for name, table in found.items()}
-
-
-def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
-    """Dates as `datetime.date`, missing ones as None."""
-    for column in table.columns[table.columns.str.endswith("DT")]:
-        table[column] = table[column].astype(object).where(table[column].notna(), None)
-    return table
-
-
-def _simulated(asked: Scenario, cell: int, number: int) -> _Trial:
-    design = asked.cells[cell].design
-    read = evidence.load(design.world.study)
-    check_cost(asked, design.cohort.enrolled or design.cohort.infused or 1)
-    posterior = posterior_of(read, discount=design.world.discount)
-    needs = {core for name in read.describable for core in read.flags.needs(name)} | set(read.core_flags)
-    also = (*read.describable, EXPANSION, DELIVERED)
-    scenario = asked.replace({"simulation.flags": sorted(needs), "simulation.endpoints": None})
-    widest = max(
-        prepare(one, read, posterior, where=asked.where).plan.capacity for one in scenario.cells
-    )  # a trial's patients are those of its run, in which all cells have room for the largest
-    protocol = prepare(scenario.cells[cell], read, posterior, where=asked.where, capacity=widest, also=also)
-    found = engine.each(
-        _look, protocol.plan, protocol.numbers, protocol.worlds, seed=design.simulation.seed, start=number
-    )
-    cohort, seen, record = jax.tree.map(lambda a: a[0], found)
-    facts = read.facts["published"]
-    start = date.fromisoformat(str(facts["date.first_enrolment"])) if "date.first_enrolment" in facts.index else START
-    return _Trial(protocol, cohort, seen, record.flags, record.measures, start)
-
-
-def _subjects(one: _Trial) -> Iterator[dict[str, object]]:
+def subjects(one: Trial) -> Iterator[dict[str, object]]:
     """ADSL: a row a patient."""
     protocol, cohort = one.protocol, one.cohort
     unit, arm = protocol.evidence.priors.dose.unit, protocol.design.arm[0].name
@@ -186,11 +92,11 @@ def _yes(value: object) -> str:
     return "Y" if value else "N"
 
 
-def _parameter(one: _Trial, patient: int, code: str, words: str) -> dict[str, object]:
+def _parameter(one: Trial, patient: int, code: str, words: str) -> dict[str, object]:
     return one.subject(patient) | {"PARAMCD": code, "PARAM": words}
 
 
-def _responses(one: _Trial) -> Iterator[dict[str, object]]:
+def responses(one: Trial) -> Iterator[dict[str, object]]:
     """ADRS: best response at full follow-up and at the cut, MRD, response at each visit attended by the cut."""
     cohort, seen = one.cohort, one.seen
     if cohort.response is None:
@@ -217,7 +123,7 @@ def _of(best: int) -> dict[str, object]:
     return {"AVAL": float(best), "AVALC": RESPONSES[best]}
 
 
-def _visits(one: _Trial, patient: int) -> Iterator[dict[str, object]]:
+def _visits(one: Trial, patient: int) -> Iterator[dict[str, object]]:
     """Overall response at each attended visit until progression.
 
     Until a CR is documented its patient counts as VGPR.
@@ -252,7 +158,7 @@ def _visits(one: _Trial, patient: int) -> Iterator[dict[str, object]]:
             return
 
 
-def _times(one: _Trial) -> Iterator[dict[str, object]]:
+def times(one: Trial) -> Iterator[dict[str, object]]:
     """ADTTE: months, and whether the time was censored (CNSR 1) or ended in an event (0)."""
     if (seen := one.seen) is None:
         return
@@ -275,7 +181,7 @@ def _times(one: _Trial) -> Iterator[dict[str, object]]:
             }
 
 
-def _adverse_events(one: _Trial) -> Iterator[dict[str, object]]:
+def adverse_events(one: Trial) -> Iterator[dict[str, object]]:
     """ADAE: a row a patient and event, with the worst grade. CRS and neurotoxicity have days, the others do not."""
     for patient in map(int, np.flatnonzero(one.cohort.infused)):
         for system, words in (("crs", "Cytokine release syndrome"), ("neurotoxicity", "Neurotoxicity")):
@@ -299,7 +205,7 @@ def _adverse_events(one: _Trial) -> Iterator[dict[str, object]]:
                 yield _event(one, patient, words, flag.system, "3-4" if severe[patient] else "1-2")
 
 
-def _event(one: _Trial, patient: int, words: str, system: str, grade: str) -> dict[str, object]:
+def _event(one: Trial, patient: int, words: str, system: str, grade: str) -> dict[str, object]:
     return one.subject(patient) | {
         "AETERM": words.upper(),
         "AEDECOD": words,
@@ -315,12 +221,12 @@ def _event(one: _Trial, patient: int, words: str, system: str, grade: str) -> di
     }
 
 
-def _system(one: _Trial, name: str) -> str:
+def _system(one: Trial, name: str) -> str:
     drawn = {flag.name: flag.system for flag in one.protocol.evidence.flags.drawn}
     return drawn.get(name, name.split(".")[0])
 
 
-def _characteristics(one: _Trial) -> Iterator[dict[str, object]]:
+def characteristics(one: Trial) -> Iterator[dict[str, object]]:
     """ADCH: every flag and measure that the study describes. A code is the parameter's number in the study's list."""
     flags, measures = one.protocol.evidence.flags, one.protocol.evidence.flags.measures
     described = {f.name: f"F{k + 1:03d}" for k, f in enumerate((*flags.drawn, *flags.derived)) if f.name in one.flags}
@@ -356,33 +262,10 @@ def _characteristics(one: _Trial) -> Iterator[dict[str, object]]:
             }
 
 
-def _has(one: _Trial, given: Condition, patient: int) -> bool:
+def _has(one: Trial, given: Condition, patient: int) -> bool:
     return bool(holds(given, lambda name: one.flags[name])[patient])
 
 
 def _unit(read: Evidence, name: str) -> str:
     at = read.facts.index.str.startswith(f"{name}.")
     return str(read.facts.loc[at, "unit"].iloc[0]) if at.any() else ""
-
-
-def save(tables: dict[str, pd.DataFrame], out: str | os.PathLike[str]) -> Path:
-    """Write each data set as Parquet, CSV and XPT (SAS transport, version 5). Raises `InputError`."""
-    import pyreadstat
-
-    folder = writable(out)
-    for name, table in tables.items():
-        stem = folder / name.lower()
-        write(stem.with_suffix(".parquet"), lambda t, table=table: table.to_parquet(t, index=False))
-        write(stem.with_suffix(".csv"), lambda t, table=table: table.to_csv(t, index=False, lineterminator="\n"))
-        labels = [LABELS[column] for column in table.columns]
-        options = {"table_name": name, "file_label": f"Virtual trial: {name}", "column_labels": labels}
-        write(
-            stem.with_suffix(".xpt"),
-            lambda t, table=table, options=options: pyreadstat.write_xport(
-                table,  # type: ignore[arg-type]
-                str(t),
-                file_format_version=5,
-                **options,
-            ),
-        )
-    return folder

@@ -1,0 +1,142 @@
+"""What the command line prints with, and how it waits, counts and is interrupted."""
+
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+class PipedConsole(Console):
+    """Goes on where whoever reads the output has stopped (`| head`): the run's files are still written."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+# In a pipe or a file, tables are as wide as they need to be.
+out = PipedConsole(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+NOT_ESTIMABLE = "NE"  # as curve_characteristics has it, which is too heavy for --help
+
+
+@contextmanager
+def remembering_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Ctrl-C as usual, and remembered: what is yielded raises it again.
+
+    Python drops a KeyboardInterrupt that falls into a callback of the garbage collector (JAX has one), and a long
+    run would go on as if nobody had asked.
+    """
+    asked = False
+
+    def remember(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield check
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def left_as_it_was(folder: Path) -> Iterator[None]:
+    """Where what is inside fails, the folders that it made on the way to `folder` go again, if they are empty."""
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in absent:
+                path.rmdir()
+        raise
+
+
+def plain(text: str) -> str:
+    """Text without markup of its own."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def limit(value: float) -> str:
+    return NOT_ESTIMABLE if math.isinf(value) else f"{value:g}"
+
+
+def as_table(frame: Any) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in frame.columns:
+        table.add_column(str(column), justify="left" if column == "metric" else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(as_text(value) for value in row))
+    return table
+
+
+def as_text(value: object) -> str:
+    if isinstance(value, float):
+        if math.isinf(value):
+            return NOT_ESTIMABLE
+        return "" if value != value else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+    return "" if value is None else plain(str(value))
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner in a terminal, one line elsewhere."""
+    if err.is_terminal:
+        with err.status(what):
+            yield
+    else:
+        err.print(f"{what} ...")
+        yield
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar in a terminal; elsewhere a line when something starts, and one for each tenth."""
+    if not err.is_terminal:
+        said: dict[str, int] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            tenth = 10 * done // max(total, 1)
+            if said.get(what, -1) < tenth and (what not in said or total > 100_000):
+                err.print(f"{what} ..." if tenth == 0 or what not in said else f"{what}: {10 * tenth}%")
+                said[what] = tenth
+
+        yield say
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for other in tasks.values():
+                    bar.update(other, visible=False)
+                tasks[what] = bar.add_task(what, total=total if what == "simulating" else None)
+            bar.update(tasks[what], completed=done)
+
+        yield show

@@ -1,0 +1,104 @@
+"""What a cell asks of flags, measures and the mix of patients -> the worlds' part of it. Host, float64."""
+
+import difflib
+from dataclasses import replace
+
+import numpy as np
+from scipy.special import logit
+
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+from vtrial.flags import CORE, Flags
+from vtrial.scenario import Design
+from vtrial.world import World
+
+
+def asked_of(worlds: World, evidence: Evidence, described: Flags) -> World:
+    """The worlds with what is described, and no other flags and measures."""
+    flags, measures = worlds.flags, worlds.measures
+    if flags is not None:
+        names = [flag.name for flag in evidence.flags.drawn]
+        flags = flags[:, [names.index(flag.name) for flag in described.drawn]] if described.drawn else None
+    if measures is not None:
+        names = [measure.name for measure in evidence.flags.measures]
+        measures = measures[:, [names.index(m.name) for m in described.measures]] if described.measures else None
+    return replace(worlds, flags=flags, measures=measures)
+
+
+def flags_need_times(design: Design, evidence: Evidence) -> bool:
+    """Whether a flag that the design asks for depends on times to an event."""
+    flags = evidence.flags
+    asked = [name for name in design.simulation.flags if name in flags.names or name in CORE]
+    asked += [flag.name for flag in flags.drawn if flag.system in design.simulation.flags]
+    return any(CORE[core] == "survival" for name in asked for core in flags.needs(name))
+
+
+def flags_of(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
+    """The flags that are asked for, those of a system by its name. Raises `InputError` for what is not there."""
+    flags, found = evidence.flags, []
+    for asked in design.simulation.flags:
+        of_system = [flag.name for flag in flags.drawn if flag.system == asked]
+        if not of_system and asked not in flags.names and asked not in CORE:
+            known = sorted({flag.system for flag in flags.drawn} | set(flags.names) | set(CORE))
+            near = difflib.get_close_matches(asked, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise InputError(f"{where}: [simulation] flags: study '{evidence.study}' has no flag '{asked}'{hint}")
+        found += of_system or [asked]
+    for name in found:
+        for core in flags.needs(name):
+            if CORE[core] not in (*evidence.systems, "disposition"):
+                raise InputError(
+                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, "
+                    f"on which '{evidence.study}' has no facts"
+                )
+    return tuple(dict.fromkeys(found))
+
+
+def mix_of(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
+    """The flags whose share is shifted. Raises `InputError` for one that cannot be, or has no prior of its effects."""
+    known = [name for name in evidence.priors.covariate if name in evidence.flags.names]
+    for section, names in (("[cohort] mix", design.cohort.mix), ("[world] effect", design.world.effect)):
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean '{near[0]}'?" if near else f" (known: {', '.join(known) or 'none'})"
+                raise InputError(f"{where}: {section}: study '{evidence.study}' has no covariate '{name}'{hint}")
+            if section == "[world] effect" and name not in design.cohort.mix:
+                raise InputError(f"{where}: {section}: '{name}' has an effect only where [cohort] mix shifts its share")
+    return tuple(flag.name for flag in evidence.flags.drawn if flag.name in design.cohort.mix)
+
+
+def mixed(worlds: World, design: Design, evidence: Evidence, mix: tuple[str, ...]) -> World:
+    """The worlds with the shares of a shifted mix, the effects of its covariates, and the study's own shares beside."""
+    if not mix:
+        return worlds
+    assert worlds.flags is not None
+    rng = np.random.default_rng(design.simulation.seed)
+    effects = np.empty((worlds.size, len(mix), 2))
+    for k, name in enumerate(mix):
+        prior = evidence.priors.covariate[name]
+        z = rng.standard_normal((worlds.size, 2)) if worlds.size > 1 else np.zeros((1, 2))
+        effects[:, k] = (prior.response_mean, prior.progression_mean) + z * (prior.response_sd, prior.progression_sd)
+        if (stated := design.world.effect.get(name)) is not None:
+            effects[:, k] = stated.response, stated.progression
+    flags = worlds.flags.copy()
+    covariates = np.concatenate([effects, flags[:, : len(mix)]], axis=-1)
+    flags[:, : len(mix)] = logit(np.array([design.cohort.mix[name] for name in mix]))[:, None]
+    return replace(worlds, flags=flags, covariates=covariates)
+
+
+def expanding(worlds: World, design: Design, evidence: Evidence, asked: bool) -> World:
+    """The worlds with draws of the priors of expansion, their means where there is one world."""
+    prior = evidence.priors.expansion
+    if not asked or prior is None:
+        return worlds
+    mean, sd = (np.array([getattr(effect, part) for effect in prior.effects]) for part in ("mean", "sd"))
+    rng = np.random.default_rng([design.simulation.seed, 1])
+    z = rng.standard_normal((worlds.size, len(mean))) if worlds.size > 1 else np.zeros((1, len(mean)))
+    return replace(worlds, expansion=mean + z * sd)
+
+
+def dose_window(evidence: Evidence) -> np.float32 | None:
+    """How far a delivered dose may lie from its target, where the study says so."""
+    facts = evidence.facts["value"]
+    return np.float32(facts["design.dose_window"]) if "design.dose_window" in facts.index else None
