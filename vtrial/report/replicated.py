@@ -59,8 +59,8 @@ def percentiles(result: "Replication") -> Chart:
     panels = [f"{kind} ({n} numbers)" for kind, n in rows["kind"].value_counts().reindex(order).items()]
     return (
         alt.layer(bars, flat, data=table)
-        .properties(width=205, height=150)
-        .facet(facet=alt.Facet("panel:N", title=None, sort=panels), columns=4)
+        .properties(width=330, height=150)
+        .facet(facet=alt.Facet("panel:N", title=None, sort=panels), columns=2)
         .resolve_scale(y="independent")
     )
 
