@@ -15,9 +15,8 @@ from vtrial.console import (
     limit,
     out,
     plain,
-    progress,
-    remembering_ctrl_c,
     waiting,
+    working,
 )
 from vtrial.errors import InputError
 
@@ -122,13 +121,7 @@ def run(
     began = time.perf_counter()
     asked = room.load_scenario(scenario)
     folder = out_folder or Path("results") / asked.name
-    with left_as_it_was(folder), remembering_ctrl_c() as check, progress() as show:
-
-        def step(what: str, done: int, total: int) -> None:
-            check()
-            show(what, done, total)
-
-        room.writable(folder)
+    with working(folder) as step:
         result = room.run(asked, trials=trials, seed=seed, progress=step)
     design = result.scenario.design
     out.print(f"[bold]{plain(design.title or asked.name)}[/]")
@@ -166,19 +159,12 @@ def replicate(
     """
     from vtrial import replication as room
     from vtrial.evidence import load
-    from vtrial.outputs import writable
     from vtrial.report import replicated
 
     began = time.perf_counter()
     read = load(study)
     folder = out_folder or Path("results") / f"{read.study}-replicated"
-    with left_as_it_was(folder), remembering_ctrl_c() as check, progress() as show:
-
-        def step(what: str, done: int, total: int) -> None:
-            check()
-            show(what, done, total)
-
-        writable(folder)
+    with working(folder) as step:
         result = room.replicate(read, trials=trials, seed=seed, left_out=left_out, progress=step)
     out.print(f"[bold]{plain(read.priors.title)}[/], {trials:,} replications")
     out.print()

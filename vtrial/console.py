@@ -99,6 +99,24 @@ def as_text(value: object) -> str:
 
 
 @contextmanager
+def working(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
+    """Long work that ends in `folder`, which can be written and stays as it was where the work fails.
+
+    What is yielded shows progress, and raises Ctrl-C where it was lost.
+    """
+    with left_as_it_was(folder), remembering_ctrl_c() as check, progress() as show:
+
+        def step(what: str, done: int, total: int) -> None:
+            check()
+            show(what, done, total)
+
+        from vtrial.outputs import writable  # too heavy for --help
+
+        writable(folder)
+        yield step
+
+
+@contextmanager
 def waiting(what: str) -> Iterator[None]:
     """A spinner in a terminal, one line elsewhere."""
     if err.is_terminal:

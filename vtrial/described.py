@@ -1,12 +1,11 @@
 """What a cell asks of flags, measures and the mix of patients -> the worlds' part of it. Host, float64."""
 
-import difflib
 from dataclasses import replace
 
 import numpy as np
 from scipy.special import logit
 
-from vtrial.errors import InputError
+from vtrial.errors import InputError, nearest
 from vtrial.evidence import Evidence
 from vtrial.flags import CORE, Flags
 from vtrial.scenario import Design
@@ -28,22 +27,26 @@ def asked_of(worlds: World, evidence: Evidence, described: Flags) -> World:
 def flags_need_times(design: Design, evidence: Evidence) -> bool:
     """Whether a flag that the design asks for depends on times to an event."""
     flags = evidence.flags
-    asked = [name for name in design.simulation.flags if name in flags.names or name in CORE]
-    asked += [flag.name for flag in flags.drawn if flag.system in design.simulation.flags]
+    asked = [name for one in design.simulation.flags for name in _spelled_out(one, flags)]
     return any(CORE[core] == "survival" for name in asked for core in flags.needs(name))
+
+
+def _spelled_out(asked: str, flags: Flags) -> list[str]:
+    """The flags that a name stands for: those drawn of a system, one alone, or none where it is not there."""
+    of_system = [flag.name for flag in flags.drawn if flag.system == asked]
+    return of_system or [name for name in (*flags.names, *CORE) if name == asked]
 
 
 def flags_of(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
     """The flags that are asked for, those of a system by its name. Raises `InputError` for what is not there."""
     flags, found = evidence.flags, []
     for asked in design.simulation.flags:
-        of_system = [flag.name for flag in flags.drawn if flag.system == asked]
-        if not of_system and asked not in flags.names and asked not in CORE:
+        names = _spelled_out(asked, flags)
+        if not names:
             known = sorted({flag.system for flag in flags.drawn} | set(flags.names) | set(CORE))
-            near = difflib.get_close_matches(asked, known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = nearest(asked, known)
             raise InputError(f"{where}: [simulation] flags: study '{evidence.study}' has no flag '{asked}'{hint}")
-        found += of_system or [asked]
+        found += names
     for name in found:
         for core in flags.needs(name):
             if CORE[core] not in (*evidence.systems, "disposition"):
@@ -60,8 +63,7 @@ def mix_of(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
     for section, names in (("[cohort] mix", design.cohort.mix), ("[world] effect", design.world.effect)):
         for name in names:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean '{near[0]}'?" if near else f" (known: {', '.join(known) or 'none'})"
+                hint = nearest(name, known) or f" (known: {', '.join(known) or 'none'})"
                 raise InputError(f"{where}: {section}: study '{evidence.study}' has no covariate '{name}'{hint}")
             if section == "[world] effect" and name not in design.cohort.mix:
                 raise InputError(f"{where}: {section}: '{name}' has an effect only where [cohort] mix shifts its share")

@@ -7,6 +7,7 @@ fit, the simulation and the reports share it.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 # A condition, as nested tuples: ("name", x), ("not", c), ("and", c, d), ("or", c, d).
@@ -110,7 +111,7 @@ class Flags:
         """All flags but those of the core."""
         return (*(flag.name for flag in self.drawn), *(flag.name for flag in self.derived))
 
-    @property
+    @cached_property
     def by_name(self) -> "dict[str, Drawn | Derived | Measured]":
         """Each of them by its name."""
         return {one.name: one for one in (*self.drawn, *self.derived, *self.measures)}
@@ -119,9 +120,12 @@ class Flags:
         """The flags of the core that a flag or measure depends on, itself if it is one."""
         if name in CORE:
             return [name]
+        return list(dict.fromkeys(core for other in self._asks(name) for core in self.needs(other)))
+
+    def _asks(self, name: str) -> list[str]:
+        """The names in what a flag or measure asks or follows from."""
         of = self.by_name[name]
-        asked = of.condition if isinstance(of, Derived) else of.given
-        return list(dict.fromkeys(core for other in names_in(asked) for core in self.needs(other)))
+        return names_in(of.condition if isinstance(of, Derived) else of.given)
 
     def first(self, names: tuple[str, ...]) -> "Flags":
         """The same with some drawn flags in front."""
@@ -131,13 +135,11 @@ class Flags:
         """Those that `wanted` flags and measures depend on, themselves included."""
         keep: set[str] = set()
         waiting = list(wanted)
-        given = {m.name: m.given for m in self.measures} | {f.name: f.condition for f in self.derived}
-        given |= {f.name: f.given for f in self.drawn}
         while waiting:
             name = waiting.pop()
             if name not in keep:
                 keep.add(name)
-                waiting += names_in(given[name]) if name in given else []
+                waiting += self._asks(name) if name in self.by_name else []
         return Flags(
             tuple(f for f in self.drawn if f.name in keep),
             tuple(f for f in self.derived if f.name in keep),

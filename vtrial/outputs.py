@@ -1,5 +1,6 @@
 """Folders of results: every file written whole or not at all, and where the results come from."""
 
+import json
 import os
 import platform
 import tempfile
@@ -42,6 +43,24 @@ def write(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def write_page(path: str | os.PathLike[str], page: Callable[[], str]) -> Path:
+    """Write a page that is made when the file is there to take it, whole or not at all."""
+    target = Path(path)
+    write(target, lambda temporary: temporary.write_text(page(), encoding="utf-8"))
+    return target
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV, "NE" for what is not estimable, whole or not at all."""
+    write(path, lambda temporary: not_estimable(table).to_csv(temporary, index=False, lineterminator="\n"))
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write manifest.json, which marks a folder as whole and is written last."""
+    text = json.dumps(manifest, indent=2) + "\n"
+    write(folder / "manifest.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def not_estimable(table: pd.DataFrame) -> pd.DataFrame:

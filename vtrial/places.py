@@ -5,12 +5,11 @@ A name is looked up in three places, in this order: as a path that was given, in
 """
 
 import os
-from difflib import get_close_matches
 from pathlib import Path
 
 import platformdirs
 
-from vtrial.errors import InputError
+from vtrial.errors import InputError, nearest
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -68,6 +67,5 @@ def cache_folder() -> Path:
 
 
 def _unknown(what: str, given: str, known: list[str], or_path: str) -> str:
-    near = get_close_matches(given, known, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = nearest(given, known)
     return f"there is no {what} '{given}'{hint} (known: {', '.join(known) or 'none'}; or give {or_path})"

@@ -4,7 +4,6 @@ The folder holds characteristics.csv, trials.parquet, report.html and, written l
 folder, manifest.json. Every file is written under a temporary name and then renamed.
 """
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from vtrial import characteristics, engine, evidence, places
 from vtrial.described import flags_need_times
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
-from vtrial.outputs import not_estimable, provenance, writable, write
+from vtrial.outputs import provenance, writable, write, write_manifest, write_page, write_table
 from vtrial.posterior import Posterior, posterior_of
 from vtrial.protocol import Protocol, prepare
 from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
@@ -121,21 +120,16 @@ class Result:
         """Write the report, one self-contained HTML file, whole or not at all."""
         from vtrial.report import html
 
-        target = Path(path)
-        write(target, lambda temporary: temporary.write_text(html(self), encoding="utf-8"))
-        return target
+        return write_page(path, lambda: html(self))
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write the folder `out`; manifest.json comes last. Raises `InputError` where it cannot be written."""
         folder = writable(out)
         (folder / "manifest.json").unlink(missing_ok=True)
-        write(
-            folder / "characteristics.csv",
-            lambda t: not_estimable(self.characteristics).to_csv(t, index=False, lineterminator="\n"),
-        )
+        write_table(folder / "characteristics.csv", self.characteristics)
         write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
         self.report(folder / "report.html")
-        write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
+        write_manifest(folder, self.manifest)
         return folder
 
     def __repr__(self) -> str:

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from vtrial import conduct
 from vtrial.cohort import Process, at_doses, flags, kinetics, patients, survival
 from vtrial.cohort.disposition import Allocation, Target
+from vtrial.conduct import visits
 from vtrial.conduct.record import Record, record
-from vtrial.conduct.visits import Seen, cut_month, seen
+from vtrial.conduct.visits import Seen, cut_month
 from vtrial.curves import Step, System
 from vtrial.decisions import Population, TestPlan, decide
 from vtrial.estimate import proportions, times
@@ -149,7 +150,7 @@ def seen_at_cut(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Seen:
     cut = numbers.calendar.cut
     if plan.cut_after_last:
         cut = cut_month(cut, cohort.infused, cohort.infusion_month)
-    return seen(
+    return visits.seen(
         cohort.path,  # type: ignore[arg-type]
         cohort.infused,
         cohort.response,
@@ -175,26 +176,33 @@ def recorded(
     return record(cohort, seen, drawn, hits, values)
 
 
+def at_cut(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[patients.Cohort, Seen | None, Record]:
+    """A trial's patients, what the cut shows of their times (None where not simulated), and its records."""
+    cohort = enrol(key, world, numbers, plan)
+    seen = seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
+    return cohort, seen, recorded(key, cohort, seen, world, numbers, plan)
+
+
 def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     """One trial, from its key to its decisions."""
     cohort = enrol(key, world, numbers, plan)
     finally_seen = conduct.at_full_follow_up(cohort)
     counts: dict[Endpoint, Any] = {endpoint: proportions.count(finally_seen, endpoint) for endpoint in plan.endpoints}
     curves, shown, follow_up, retreated, again, counted = {}, {}, None, None, None, None
-    at_cut = seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
+    seen = seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
     if plan.flags:
-        told = recorded(key, cohort, at_cut, world, numbers, plan).flags
+        told = recorded(key, cohort, seen, world, numbers, plan).flags
         counted = jnp.sum(jnp.stack([told[name] for name in plan.flags]), axis=1, dtype=jnp.int32)
     if plan.curves:
-        assert at_cut is not None
-        ordered = times.prepared(at_cut, cohort.dose, {endpoint for endpoint, _ in plan.curves})
+        assert seen is not None
+        ordered = times.prepared(seen, cohort.dose, {endpoint for endpoint, _ in plan.curves})
         curves = {curve: times.estimate(ordered, curve) for curve in plan.curves}
         timed = [test for test in plan.tests if test.timed]
         shown = {test.name: times.shown(ordered, test, numbers.benchmarks[test.name]) for test in timed}
-        follow_up = times.median_follow_up(at_cut)
+        follow_up = times.median_follow_up(seen)
         retreated, again = (
-            jnp.sum(at_cut.infused_by_cut & mask, dtype=jnp.int32)
-            for mask in (at_cut.retreated_seen, at_cut.retreated_seen & cohort.path.retreatment_response)  # type: ignore[union-attr]
+            jnp.sum(seen.infused_by_cut & mask, dtype=jnp.int32)
+            for mask in (seen.retreated_seen, seen.retreated_seen & cohort.path.retreatment_response)  # type: ignore[union-attr]
         )
     sizes: dict[Population, Any] = {
         "enrolled": jnp.sum(finally_seen.enrolled, dtype=jnp.int32),

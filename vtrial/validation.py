@@ -1,13 +1,12 @@
 """A TOML file as data, and a pydantic error as one line: which key, what was given, what is allowed."""
 
 import tomllib
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vtrial.errors import InputError
+from vtrial.errors import InputError, nearest
 
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
@@ -58,8 +57,7 @@ def _in_words(problem: Any, model: type[BaseModel], given: Any) -> str:
         case "extra_forbidden":
             *parent, key = location
             allowed = _keys_of(model, tuple(problem["loc"][:-1]))
-            near = get_close_matches(str(key), allowed, n=1, cutoff=0.5)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = nearest(str(key), allowed, cutoff=0.5)
             home = place(tuple(parent), given) if parent else "the file"
             home = f"[{home}]" if parent and not home.startswith("[") else home
             return f"{home} has no key '{key}'{hint} (allowed: {', '.join(allowed)})"

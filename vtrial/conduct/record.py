@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from vtrial.cohort.patients import Cohort
+from vtrial.cohort.survival import Path
 from vtrial.conduct.visits import Seen
-from vtrial.curves import DAYS, MIDDLE
+from vtrial.curves import DAYS, EARLY, MIDDLE
 from vtrial.flags import CORE, Derived, Drawn, Flags, holds
 
-EARLY_DAYS = 56
+EARLY_DAYS = round(EARLY * DAYS)
 
 
 @jax.tree_util.register_dataclass
@@ -72,18 +73,7 @@ def core(cohort: Cohort, seen: Seen | None) -> tuple[dict[str, Any], dict[str, A
         return flags, {}
     path = cohort.path
     assert path is not None
-    died, after = present & seen.os_event, path.progression < path.death
-    # CRS of grade 5 counts as early, as published.
-    early = died & ~after & ((seen.os_time <= EARLY_DAYS) | path.died_of_crs)
-    middle = died & ~after & ~early & (path.death <= MIDDLE)
-    flags |= {
-        "progressed": present & (seen.progression_day > 0),
-        "deaths": died,
-        "deaths.related_ae_within_8_weeks": early,
-        "deaths.related_ae_8_weeks_to_6_months": middle,
-        "deaths.unrelated_ae_after_6_months": died & ~after & ~early & ~middle,
-        "deaths.progressed": died & after,
-    }
+    flags |= {"progressed": present & (seen.progression_day > 0), **deaths(seen, path)}
     months = {
         "response.time_to_first": seen.response_day,
         "response.time_to_cr": seen.cr_day,
@@ -96,6 +86,23 @@ def core(cohort: Cohort, seen: Seen | None) -> tuple[dict[str, Any], dict[str, A
         measures["retreatment.duration_of_response"] = path.retreatment_duration
     assert set(flags) <= set(CORE)
     return flags, {name: _tenths(value) for name, value in measures.items()}
+
+
+def deaths(seen: Seen, path: Path) -> dict[str, Any]:
+    """Deaths seen at the cut, all and by cause and time, masks (patients,) of JAX or NumPy, whichever is given.
+
+    CRS of grade 5 counts as early, as published.
+    """
+    died, after = seen.infused_by_cut & seen.os_event, path.progression < path.death
+    early = died & ~after & ((seen.os_time <= EARLY_DAYS) | path.died_of_crs)
+    middle = died & ~after & ~early & (path.death <= MIDDLE)
+    return {
+        "deaths": died,
+        "deaths.related_ae_within_8_weeks": early,
+        "deaths.related_ae_8_weeks_to_6_months": middle,
+        "deaths.unrelated_ae_after_6_months": died & ~after & ~early & ~middle,
+        "deaths.progressed": died & after,
+    }
 
 
 def _depths(response: Any) -> dict[str, Any]:

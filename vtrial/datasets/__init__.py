@@ -9,12 +9,11 @@ parameter.
 import os
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import jax
 import pandas as pd
 
-from vtrial import engine, evidence, trial
+from vtrial import engine, evidence
 from vtrial.datasets.rows import Trial, adverse_events, characteristics, responses, subjects, times
 from vtrial.errors import InputError
 from vtrial.flags import DELIVERED, EXPANSION
@@ -23,7 +22,7 @@ from vtrial.posterior import posterior_of
 from vtrial.protocol import prepare
 from vtrial.result import keep_compiled_programs
 from vtrial.scenario import Scenario, check_cost, load_scenario
-from vtrial.world import World
+from vtrial.trial import at_cut
 
 NAMES = ("ADSL", "ADRS", "ADTTE", "ADAE", "ADCH")
 START = date(2025, 1, 1)  # of a study that does not say when it began
@@ -34,7 +33,7 @@ LABELS = {
     "ARM": "Description of Planned Arm", "TRT01P": "Planned Treatment for Period 01",
     "TRT01PN": "Planned Treatment for Period 01 (N)",
     "DOSE": "Target Dose", "DOSEDEL": "Dose Delivered", "DOSEU": "Dose Units",
-    "ENRLFL": "Enrolled Population Flag", "SAFFL": "Safety Population Flag", "ENRLDT": "Date of Enrollment",
+    "ENRLFL": "Enrolled Population Flag", "SAFFL": "Safety Population Flag",
     "TRTSDT": "Date of First Exposure to Treatment", "DCUTDT": "Date of Data Cut",
     "DTHFL": "Subject Death Flag", "DTHDT": "Date of Death", "AGE": "Age", "AGEU": "Age Units", "SEX": "Sex",
     "PARAM": "Parameter", "PARAMCD": "Parameter Code", "PARCAT1": "Parameter Category 1",
@@ -47,12 +46,6 @@ LABELS = {
     "ASTDT": "Analysis Start Date", "ASTDY": "Analysis Start Relative Day", "AENDT": "Analysis End Date",
     "AENDY": "Analysis End Relative Day", "AESDTH": "Results in Death", "TRTEMFL": "Treatment Emergent Analysis Flag",
 }  # fmt: skip
-
-
-def _look(key: Any, world: World, numbers: trial.Numbers, plan: trial.Plan) -> Any:
-    cohort = trial.enrol(key, world, numbers, plan)
-    seen = trial.seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
-    return cohort, seen, trial.recorded(key, cohort, seen, world, numbers, plan)
 
 
 def datasets(scenario: Scenario | str | os.PathLike[str], *, trial: int = 0, cell: int = 0) -> dict[str, pd.DataFrame]:
@@ -95,9 +88,8 @@ def _simulated(asked: Scenario, cell: int, number: int) -> Trial:
         prepare(one, read, posterior, where=asked.where).plan.capacity for one in scenario.cells
     )  # a trial's patients are those of its run, in which all cells have room for the largest
     protocol = prepare(scenario.cells[cell], read, posterior, where=asked.where, capacity=widest, also=also)
-    found = engine.each(
-        _look, protocol.plan, protocol.numbers, protocol.worlds, seed=design.simulation.seed, start=number
-    )
+    seed = design.simulation.seed
+    found = engine.each(at_cut, protocol.plan, protocol.numbers, protocol.worlds, seed=seed, start=number)
     cohort, seen, record = jax.tree.map(lambda a: a[0], found)
     facts = read.facts["published"]
     start = date.fromisoformat(str(facts["date.first_enrolment"])) if "date.first_enrolment" in facts.index else START

@@ -12,7 +12,7 @@ from vtrial.curves import DAYS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.evidence import Evidence
-from vtrial.flags import DELIVERED, EXPANSION, Condition, holds
+from vtrial.flags import DELIVERED, EXPANSION, holds
 from vtrial.protocol import Protocol
 
 RESPONSES = ("NR", "PR", "VGPR", "CR")
@@ -221,30 +221,27 @@ def _event(one: Trial, patient: int, words: str, system: str, grade: str) -> dic
     }
 
 
-def _system(one: Trial, name: str) -> str:
-    drawn = {flag.name: flag.system for flag in one.protocol.evidence.flags.drawn}
-    return drawn.get(name, name.split(".")[0])
-
-
 def characteristics(one: Trial) -> Iterator[dict[str, object]]:
     """ADCH: every flag and measure that the study describes. A code is the parameter's number in the study's list."""
     flags, measures = one.protocol.evidence.flags, one.protocol.evidence.flags.measures
     described = {f.name: f"F{k + 1:03d}" for k, f in enumerate((*flags.drawn, *flags.derived)) if f.name in one.flags}
     of_enrolled = {name for name in described if "enrolled" in flags.needs(name)}
+    systems = {flag.name: flag.system for flag in flags.drawn}
     units = {m.name: _unit(one.protocol.evidence, m.name) for m in measures}
+    given = {m.name: holds(m.given, one.flags.__getitem__) for m in measures if m.name in one.measures}
     for patient in one.enrolled:
         for name, code in described.items():
             if not one.cohort.infused[patient] and name not in of_enrolled:
                 continue
             value = bool(one.flags[name][patient])
             yield _parameter(one, patient, code, name) | {
-                "PARCAT1": _system(one, name).upper(),
+                "PARCAT1": systems.get(name, name.split(".")[0]).upper(),
                 "AVAL": float(value),
                 "AVALC": _yes(value),
                 "AVALU": "",
             }
         for k, measure in enumerate(measures):
-            if measure.name in one.measures and _has(one, measure.given, patient):
+            if measure.name in given and given[measure.name][patient]:
                 value = float(one.measures[measure.name][patient])
                 yield _parameter(one, patient, f"M{k + 1:03d}", measure.name) | {
                     "PARCAT1": measure.system.upper(),
@@ -260,10 +257,6 @@ def characteristics(one: Trial) -> Iterator[dict[str, object]]:
                 "AVALC": f"{value:.3g}",
                 "AVALU": "RELATIVE",
             }
-
-
-def _has(one: Trial, given: Condition, patient: int) -> bool:
-    return bool(holds(given, lambda name: one.flags[name])[patient])
 
 
 def _unit(read: Evidence, name: str) -> str:

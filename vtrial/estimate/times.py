@@ -100,6 +100,12 @@ def estimate(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curve: Curve) ->
     )
 
 
+def estimates(seen: Seen, dose: Any, curves: tuple[Curve, ...]) -> dict[Curve, Estimate]:
+    """The estimates of several curves, each endpoint sorted once."""
+    ordered = prepared(seen, dose, {endpoint for endpoint, _ in curves})
+    return {curve: estimate(ordered, curve) for curve in curves}
+
+
 def shown(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], test: Any, benchmark: Benchmark) -> Any:
     """Whether a test of a time rejects by itself, bool: a longer time than the benchmark's is shown."""
     if test.method == "log-rank":

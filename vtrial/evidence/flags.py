@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtrial.errors import InputError
+from vtrial.errors import InputError, nearest
 from vtrial.evidence.facts import as_id
 from vtrial.flags import CORE, Condition, Derived, Drawn, Flags, Measured, names_in
 
@@ -142,9 +142,7 @@ def flags_of(evidence: "Evidence") -> tuple[Flags, dict[str, str]]:
 def _check_names(found: Condition, known: set[str], at: str) -> None:
     for name in names_in(found):
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise InputError(f"{at}: there is no flag '{name}' before it{hint}")
+            raise InputError(f"{at}: there is no flag '{name}' before it{nearest(name, known)}")
 
 
 def _new(name: str, known: set[str], at: str) -> None:

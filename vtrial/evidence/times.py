@@ -105,9 +105,13 @@ def follow_up(evidence: "Evidence") -> np.ndarray:
 
 def months_between(evidence: "Evidence", event: str) -> float:
     """Calendar months from the first enrolment to `date.<event>`."""
-    dates = evidence.facts["published"]
-    first, then = (date.fromisoformat(str(dates[f"date.{e}"])) for e in ("first_enrolment", event))
-    return (then - first).days / DAYS
+    return months_until(evidence, str(evidence.facts.at[f"date.{event}", "published"]))
+
+
+def months_until(evidence: "Evidence", day: str) -> float:
+    """Calendar months from the first enrolment to a date (year-month-day)."""
+    first = date.fromisoformat(str(evidence.facts.at["date.first_enrolment", "published"]))
+    return (date.fromisoformat(day) - first).days / DAYS
 
 
 def _sizes(evidence: "Evidence") -> np.ndarray:

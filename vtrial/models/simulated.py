@@ -9,8 +9,9 @@ import numpy as np
 
 from vtrial import engine
 from vtrial.cohort.patients import Cohort
+from vtrial.conduct.record import deaths
 from vtrial.conduct.visits import Seen
-from vtrial.curves import DAYS, MIDDLE
+from vtrial.curves import DAYS
 from vtrial.estimate.times import Curve, Estimate
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import MEDIANS, TimeSummaries
@@ -61,9 +62,7 @@ def printed(trial: Trial, told: TimeSummaries) -> TimeSummaries:
     for time, group in MEDIANS:
         estimate = curves[time, f"dose{doses - 1}" if group == "top" else group]  # type: ignore[index]
         medians[time, group] = tuple(_months(v) for v in (estimate.median, estimate.low, estimate.high))
-    died, after = present & seen.os_event, path.progression < path.death
-    early = died & ~after & ((seen.os_time <= 56) | path.died_of_crs)  # CRS of grade 5 counts as early, as published
-    middle = died & ~after & ~early & (path.death <= MIDDLE)
+    died, early, middle, late, after = deaths(seen, path).values()
     s12 = round(float(curves["os", "all"].survival[1]), 2)
     retreated = present & seen.retreated_seen
     again = retreated & path.retreatment_response
@@ -78,8 +77,8 @@ def printed(trial: Trial, told: TimeSummaries) -> TimeSummaries:
         deaths=(
             int(early.sum()),
             int(middle.sum()),
-            int((died & ~after & ~early & ~middle).sum()),
-            int((died & after).sum()),
+            int(late.sum()),
+            int(after.sum()),
         ),
         crs_deaths=int((early & path.died_of_crs).sum()),
         dead_at_top=int((died & (cohort.dose == doses - 1)).sum()),

@@ -7,7 +7,6 @@ simulates and compares, `left_out` refits without a dose or an event. Facts that
 their intervals by construction: the judgement is on those that were held back or left out.
 """
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pandas as pd
 from vtrial import evidence as evidence_room
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
-from vtrial.outputs import not_estimable, provenance, writable, write
+from vtrial.outputs import provenance, writable, write_manifest, write_page, write_table
 from vtrial.posterior import Posterior, posterior_of
 from vtrial.replication.coverage import coverage
 from vtrial.replication.left_out import left_out as refitted_without
@@ -60,21 +59,23 @@ class Replication:
         Columns: facts, of, inside50, inside80, inside95 (shares), limits (numbers besides: ranges and limits of
         intervals), limits95.
         """
-        parts = {use: self.table[self.table["use"] == use] for use in ("fit", "check", "derived")}
-        parts = {{"fit": "fitted", "check": "held back", "derived": "totals"}[use]: rows for use, rows in parts.items()}
-        if self.left_out is not None and len(self.left_out):
-            dose = self.left_out["left_out"].str.startswith("dose ")
-            parts["left out with their dose"], parts["left out with their event"] = (
-                self.left_out[dose],
-                self.left_out[~dose],
-            )
-        rows = [{"facts": name} | _inside(rows) for name, rows in parts.items() if len(rows)]
-        return pd.DataFrame(rows)
+        return pd.DataFrame([{"facts": kind} | _inside(rows) for kind, rows in self.by_kind().items()])
+
+    def by_kind(self) -> dict[str, pd.DataFrame]:
+        """The rows of each kind of fact that has any: fitted, held back, totals, and what was left out."""
+        kinds = {"fit": "fitted", "check": "held back", "derived": "totals"}
+        parts = {kind: self.table[self.table["use"] == use] for use, kind in kinds.items()}
+        if self.left_out is not None:
+            dose = self.left_out["left_out"].str.startswith("dose ").astype(bool)
+            parts |= {
+                "left out with their dose": self.left_out[dose],
+                "left out with their event": self.left_out[~dose],
+            }
+        return {kind: rows for kind, rows in parts.items() if len(rows)}
 
     def worst(self, count: int = 10) -> pd.DataFrame:
         """The numbers furthest from the middle of their replications, of those produced."""
-        far = (self.covered["percentile"].astype(float) - 0.5).abs()
-        return self.covered.loc[far.sort_values(ascending=False, kind="stable").index[:count]]
+        return furthest(self.covered).head(count)
 
     def not_covered(self) -> pd.DataFrame:
         """The facts that are not produced, each with the reason."""
@@ -99,9 +100,7 @@ class Replication:
         """Write the report, one self-contained HTML file, whole or not at all."""
         from vtrial.report.replicated import html
 
-        target = Path(path)
-        write(target, lambda temporary: temporary.write_text(html(self), encoding="utf-8"))
-        return target
+        return write_page(path, lambda: html(self))
 
     def save(self, out: str | os.PathLike[str]) -> Path:
         """Write the folder `out`: replication.csv, left-out.csv, replication.html and, last, manifest.json."""
@@ -111,12 +110,9 @@ class Replication:
             if table is None:
                 (folder / name).unlink(missing_ok=True)
             else:
-                write(
-                    folder / name,
-                    lambda t, table=table: not_estimable(table).to_csv(t, index=False, lineterminator="\n"),
-                )
+                write_table(folder / name, table)
         self.report(folder / "replication.html")
-        write(folder / "manifest.json", lambda t: t.write_text(json.dumps(self.manifest, indent=2) + "\n", "utf-8"))
+        write_manifest(folder, self.manifest)
         return folder
 
     def __repr__(self) -> str:
@@ -165,6 +161,12 @@ def replicate(
     refitted = refitted_without(read, trials=trials, seed=seed, progress=progress) if left_out else None
     manifest = {"replication": read.study, "seed": seed, "trials": trials} | provenance(read, {1.0: posterior})
     return Replication(read, posterior, table, refitted, manifest)
+
+
+def furthest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Numbers that are produced, those furthest from the middle of their replications first."""
+    far = (rows["percentile"].astype(float) - 0.5).abs()
+    return rows.loc[far.sort_values(ascending=False, kind="stable").index]
 
 
 def _inside(rows: pd.DataFrame) -> dict[str, object]:

@@ -1,17 +1,15 @@
 """facts.csv -> which facts the simulator produces, how, and why it does not produce the others."""
 
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
-from vtrial.curves import DAYS
 from vtrial.estimate import times
 from vtrial.estimate.published import EVERY_DOSE, Asked, Group
 from vtrial.estimate.times import LANDMARKS, Curve
 from vtrial.evidence import Evidence
 from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import condition
-from vtrial.evidence.times import months_between
+from vtrial.evidence.times import months_between, months_until
 from vtrial.flags import CORE, CORE_MEASURES, names_in
 
 COUNTS, NUMBERS, CURVES = "counts", "numbers", "curves"
@@ -75,7 +73,7 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
         return f"a {statistic}, which is not simulated"
     known = {*evidence.core_flags, *evidence.flags.names}
     is_count = statistic in ("count", "proportion_ci")
-    measures = {**{m.name: "" for m in evidence.flags.measures}, **CORE_MEASURES}
+    measures = {*(m.name for m in evidence.flags.measures), *CORE_MEASURES}
     if stem in CORE_MEASURES and not is_count and "survival" not in evidence.systems:
         return "no facts on survival, which it needs"
     if stem in evidence.undescribed:
@@ -85,8 +83,7 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
     group = _group(evidence, fact, dose, followed)
     if isinstance(group, str):
         return group
-    needs = [*names_in(group.has), stem] if stem not in CORE_MEASURES else [*names_in(group.has), CORE_MEASURES[stem]]
-    for name in needs:
+    for name in (*names_in(group.has), CORE_MEASURES.get(stem, stem)):
         for core in evidence.flags.needs(name):
             if core not in known:
                 return f"no facts on {CORE[core]}, which it needs"
@@ -133,14 +130,9 @@ def _group(evidence: Evidence, fact: str, dose: int, followed: list[tuple[float,
         return Group(condition(population.has, at), dose, int(row["n"]) if population.evaluated else 0)
     if label in (*CORE, *evidence.flags.names):
         return Group(("name", label), dose)
-    if label in ("cr", "pr", "vgpr", "crs", "neurotoxicity"):
-        return Group(("name", label), dose)
     return f"its population '{label}' is not described in priors.toml"
 
 
 def _cut(evidence: Evidence, day: str) -> float:
     """Calendar month of a cut given as a date: the study's own where there is none."""
-    if not day:
-        return months_between(evidence, "data_cutoff")
-    first = date.fromisoformat(str(evidence.facts.at["date.first_enrolment", "published"]))
-    return (date.fromisoformat(day) - first).days / DAYS
+    return months_until(evidence, day) if day else months_between(evidence, "data_cutoff")

@@ -24,7 +24,8 @@ COLUMNS = (
     "fact", "system", "published", "published_low", "published_high", "predicted", "low95", "high95", "percentile",
     "inside95", "use", "number", "sharpness", "not_estimable", "reason",
 )  # fmt: skip
-_PLACES = ("value", "low", "high")
+# The numbers of a fact, and the column of the table in which each stands as printed.
+PRINTED = {"value": "published", "low": "published_low", "high": "published_high"}
 _NEAR = 1e-9  # numbers that are equal as printed
 
 
@@ -37,9 +38,7 @@ class Replica:
 
     def __call__(self, key: Any, world: World, numbers: trial.Numbers, plan: trial.Plan) -> dict[str, Any]:
         """Counts, numbers and curves of one trial."""
-        cohort = trial.enrol(key, world, numbers, plan)
-        seen = trial.seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
-        record = trial.recorded(key, cohort, seen, world, numbers, plan)
+        cohort, seen, record = trial.at_cut(key, world, numbers, plan)
         spans = tuple(followed_for(seen, cohort.infusion_month, *span) for span in self.followed)  # type: ignore[arg-type]
         found: dict[str, Any] = {}
         if self.asked.counts:
@@ -47,8 +46,7 @@ class Replica:
         if self.asked.numbers:
             found[NUMBERS] = published.medians(record, cohort.dose, spans, self.asked)
         if plan.curves and seen is not None:
-            ordered = times.prepared(seen, cohort.dose, {endpoint for endpoint, _ in plan.curves})
-            found[CURVES] = {curve: times.estimate(ordered, curve) for curve in plan.curves}
+            found[CURVES] = times.estimates(seen, cohort.dose, plan.curves)
         return found
 
 
@@ -97,7 +95,7 @@ def _by_fact(evidence: Evidence, found: Coverage, drawn: dict[str, Any]) -> list
             estimate = drawn[CURVES][curve]
             if what == "median":
                 parts = (estimate.median, estimate.low, estimate.high)
-                numbers = {n: _tenths(part) for n, part in zip(_PLACES, parts, strict=True)}
+                numbers = {n: _tenths(part) for n, part in zip(PRINTED, parts, strict=True)}
             else:
                 numbers = {"value": np.round(estimate.survival[:, what].astype(float), 2)}
         else:
@@ -154,19 +152,14 @@ def compared(
             continue
         for number, values in drawn[fact].items():
             other = None if in_mean_world is None else in_mean_world[fact][number]
-            rows.append(common | {"number": number} | _printed(row) | _placed(_published(row, number), values, other))
+            told = float(_printed(row)[PRINTED[number]])
+            rows.append(common | {"number": number} | _printed(row) | _placed(told, values, other))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _printed(row: pd.Series) -> dict[str, object]:
+def _printed(row: pd.Series) -> dict[str, float]:
     value = row["count"] / row["n"] if row["count"] >= 0 and row["n"] > 0 else row["value"]
     return {"published": value, "published_low": row["low"], "published_high": row["high"]}
-
-
-def _published(row: pd.Series, number: str) -> float:
-    if number == "value" and row["count"] >= 0 and row["n"] > 0:
-        return float(row["count"]) / float(row["n"])
-    return float(row[number])
 
 
 def _placed(told: float, values: np.ndarray, in_mean_world: np.ndarray | None) -> dict[str, object]:

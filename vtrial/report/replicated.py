@@ -6,6 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from vtrial.replication import furthest
+from vtrial.replication.predicted import PRINTED
 from vtrial.report import tables
 from vtrial.report.charts import COLOURS, Chart
 from vtrial.report.figures import drawn
@@ -33,9 +35,10 @@ def percentiles(result: "Replication") -> Chart:
 
     They are flat where the published numbers are like replications.
     """
-    rows = _scored(result)
-    order = [kind for kind in dict.fromkeys(rows["kind"]) if kind != _USES["derived"]]
-    rows = rows[rows["kind"].isin(order)]
+    kinds = {kind: rows[rows["reason"] == ""] for kind, rows in result.by_kind().items() if kind != "totals"}
+    rows = pd.concat([rows.assign(kind=kind) for kind, rows in kinds.items()], ignore_index=True)
+    rows = rows.astype({"percentile": float})
+    order = list(dict.fromkeys(rows["kind"]))
     rows["bin"] = np.minimum((rows["percentile"] * _BINS).astype(int), _BINS - 1)
     table = rows.groupby(["kind", "bin"], sort=False).size().rename("numbers").reset_index()
     every = pd.MultiIndex.from_product([order, range(_BINS)], names=["kind", "bin"])
@@ -65,18 +68,6 @@ def percentiles(result: "Replication") -> Chart:
     )
 
 
-def _scored(result: "Replication") -> pd.DataFrame:
-    """Every number that is produced, and what kind of fact it is."""
-    rows = result.covered.assign(kind=result.covered["use"].map(_USES))
-    if result.left_out is not None and len(result.left_out):
-        out = result.left_out[result.left_out["reason"] == ""]
-        kind = np.where(
-            out["left_out"].str.startswith("dose "), "left out with their dose", "left out with their event"
-        )
-        rows = pd.concat([rows, out.assign(kind=kind)], ignore_index=True)
-    return rows.astype({"percentile": float})
-
-
 def forest(result: "Replication", system: str | None = None) -> Chart:
     """Published dots on predictive bars: a line a number, a panel a system and unit."""
     systems = [system] if system else list(dict.fromkeys(result.covered["system"]))
@@ -95,8 +86,7 @@ def _panels(result: "Replication", system: str) -> list[Any]:
 
 def _panel(rows: pd.DataFrame, system: str, unit: str) -> Any:
     scale = 100.0 if unit == "percent" else 1.0
-    told = {"value": "published", "low": "published_low", "high": "published_high"}
-    published = np.array([row[told[row["number"]]] for _, row in rows.iterrows()], float)
+    published = np.array([row[PRINTED[row["number"]]] for _, row in rows.iterrows()], float)
     numbers = rows[["predicted", "low95", "high95"]].astype(float) * scale
     finite = np.concatenate([numbers.to_numpy().ravel(), published * scale])
     edge = float(finite[np.isfinite(finite)].max()) * 1.05
@@ -175,14 +165,13 @@ def _percent(value: float) -> str:
 
 def numbers_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Numbers beside their replications, as texts."""
-    told = {"value": "published", "low": "published_low", "high": "published_high"}
     shown = []
     for _, row in rows.iterrows():
         shown.append(
             {
                 "fact": row["fact"] + ("" if row["number"] == "value" else f", {row['number']}"),
                 "use": _USES.get(row["use"], row["use"]),
-                "published": number(float(row[told[row["number"]]]), 3),
+                "published": number(float(row[PRINTED[row["number"]]]), 3),
                 "predicted": number(float(row["predicted"]), 3),
                 "interval": f"{number(float(row['low95']), 3)} to {number(float(row['high95']), 3)}",
                 "percentile": f"{float(row['percentile']):.3f}",
@@ -223,12 +212,7 @@ def html(result: "Replication") -> str:
     }
     right = ["produced", "of", "inside50", "inside80", "inside95", "limits", "limits95"]
     out = result.left_out
-    produced = None if out is None or out.empty else out[out["reason"] == ""]
-    far = None
-    if produced is not None:
-        far = produced.assign(far=(produced["percentile"].astype(float) - 0.5).abs()).sort_values(
-            "far", ascending=False
-        )
+    far = None if out is None or out.empty else furthest(out[out["reason"] == ""])
     context = result.not_covered()
     context = context[~context["use"].isin(["context"])]
     trials = result.manifest["trials"]
