@@ -10,7 +10,7 @@ import pytest
 import vtrial
 
 PACKAGE = Path(vtrial.__file__).parent
-PURE = ["trial", "decisions", "engine", "world", "curves", "flags", "cohort", "conduct", "estimate"]
+PURE = ["trial", "plan", "interim", "decisions", "engine", "world", "curves", "flags", "cohort", "conduct", "estimate"]
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "pandas", "xarray", "scipy", "pydantic", "altair", "pathlib"}
 
 
@@ -42,7 +42,7 @@ def test_the_simulation_runs_where_only_jax_and_numpy_are():
         "import sys\n"
         f"for name in {blocked!r}: sys.modules[name] = None\n"
         "import numpy as np\nfrom vtrial import engine\n"
-        "from vtrial.trial import Numbers, Plan\nfrom vtrial.world import World\n"
+        "from vtrial.plan import Numbers, Plan\nfrom vtrial.world import World\n"
         "from vtrial.curves import Step\n"
         "plan = Plan(50, 'enrolled', 'random', ('orr', 'crs3'), ())\n"
         "numbers = Numbers(np.int32(50), np.zeros(1, np.float32), np.ones(1, np.float32), "

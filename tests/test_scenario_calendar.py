@@ -15,6 +15,7 @@ from vtrial.protocol import prepare
 from vtrial.scenario import Scenario, from_dict, load_scenario
 from vtrial.scenario.as_run import as_run
 from vtrial.scenario.sections import TestSection
+from vtrial.sequential import Levels
 
 ARM = '[[arm]]\nname = "one"\n'
 LOG_RANK = '[[test]]\nname = "p"\nendpoint = "pfs"\nnull = 4\nmethod = "log-rank"\n'
@@ -202,7 +203,7 @@ def test_a_test_of_a_time_and_its_defaults() -> None:
 @pytest.mark.parametrize("scale", ["documented", "latent"])
 def test_the_shortest_benchmark_is_a_finite_hazard(evidence: Evidence, scale: str) -> None:
     design = read(LOG_RANK.replace("4", "1e-300") + f'scale = "{scale}"\n').design
-    hazard = timing.benchmark(design.test[0], design, evidence, "x").hazard
+    hazard = timing.benchmark(design.test[0], design, evidence, Levels(design, None, "x"), "x").hazard
     assert hazard[0] == 0.0
     assert np.isfinite(hazard).all()
     assert (np.diff(hazard) >= 0).all()

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from vtrial import curve_characteristics as curves
 from vtrial import engine, exact
+from vtrial import look_characteristics as looks
 from vtrial.design.intervals import proportion_interval
+from vtrial.exact.looks import probabilities as of_looks
+from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 from vtrial.scenario.sweep import shown
-from vtrial.trial import Outcome
 from vtrial.world import World
 
 COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
@@ -55,6 +57,8 @@ def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataF
     columns |= {f"{flag}.count": count for flag, count in _flags(protocol, outcome).items()}
     for test in protocol.plan.tests:
         columns[f"{test.name}.reject"] = outcome.rejected[test.name]
+    if outcome.decision is not None:
+        columns |= looks.columns(protocol, outcome)
     if outcome.follow_up is not None:
         columns |= curves.columns(protocol, outcome)
     return pd.DataFrame(columns)
@@ -68,7 +72,9 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         known = np.isfinite(values)
         estimate = float(values[known].mean()) if known.any() else math.nan
         mcse = clustered_mcse(values[known], draws[known], protocol.worlds.size, protocol.ess)
-        low, high = interval(estimate, mcse, trials) if proportion else (estimate - _Z * mcse, estimate + _Z * mcse)
+        low, high = (
+            interval(estimate, mcse, int(known.sum())) if proportion else (estimate - _Z * mcse, estimate + _Z * mcse)
+        )
         return _row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
 
     for test in protocol.plan.tests:
@@ -78,6 +84,9 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         yield mean("all.reject", every.astype(float), proportion=True)
     if outcome.rejected and not protocol.plan.mix and not any(test.timed for test in protocol.plan.tests):
         yield mean("familywise.error", _false_rejection(protocol, outcome, seed).astype(float), proportion=True)
+    if outcome.decision is not None:
+        worlds = _worlds_lived_in(protocol, seed, trials)
+        yield from looks.rows(protocol, outcome, worlds, mean, _quantile)
     for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
         yield mean(name, number.astype(float))
     for endpoint in protocol.plan.endpoints:
@@ -99,17 +108,24 @@ def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]
 
 
 def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:
-    if not protocol.plan.tests:
+    looks = bool(protocol.plan.looks) or protocol.plan.graph
+    if not (protocol.plan.tests or looks):
         return
     draws, sd = protocol.worlds.size, float(protocol.numbers.between_trial_sd)
     count = draws if draws > 1 or sd == 0.0 else _EXACT_SHIFTS
     worlds = _worlds_lived_in(protocol, seed, count)
     ess = min(protocol.ess, count) if draws > 1 else float(count)
-    for name, p in exact.reject_probabilities(protocol, worlds).items():
-        metric = "familywise.error" if name == "familywise" else f"{name}.reject"
+    if looks:
+        found = of_looks(protocol, worlds)
+    else:
+        plain = exact.reject_probabilities(protocol, worlds)
+        found = {"familywise.error" if n == "familywise" else f"{n}.reject": p for n, p in plain.items()}
+    for metric, p in found.items():
         estimate = float(p.mean())
         mcse = float(p.std() / math.sqrt(ess)) if p.size > 1 else 0.0
-        low, high = (estimate, estimate) if mcse == 0.0 else interval(estimate, mcse, int(ess))
+        low, high = estimate - _Z * mcse, estimate + _Z * mcse
+        if mcse > 0.0 and not metric.startswith("n."):
+            low, high = interval(estimate, mcse, int(ess))
         yield _row(metric, estimate, mcse, low, high, 0, "exact")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
+from vtrial import calculators
 from vtrial.console import (
     as_table,
     err,
@@ -28,6 +29,7 @@ app = typer.Typer(
     help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
     "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about a minute and a half) and kept.",
 )
+app.add_typer(calculators.app, name="design")
 
 
 Study = Annotated[str, typer.Argument(help="A study's name, or a folder with facts.csv and priors.toml.")]

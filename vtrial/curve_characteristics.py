@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtrial.estimate.times import LANDMARKS, Curve, Estimate
+from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
-from vtrial.trial import Outcome
 
 NOT_ESTIMABLE = "NE"
 QUANTILES = (("q025", 0.025), ("q50", 0.5), ("q975", 0.975))

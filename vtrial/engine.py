@@ -22,7 +22,7 @@ from vtrial.cohort import patients
 from vtrial.conduct.visits import Seen
 from vtrial.estimate import kaplan_meier, times
 from vtrial.estimate.times import Curve
-from vtrial.trial import Numbers, Plan
+from vtrial.plan import Numbers, Plan
 from vtrial.world import World
 
 DRAWS = 500_000  # random numbers in a chunk: fewer cost overhead, more leave the processor's cache
@@ -63,7 +63,7 @@ def _each(
 
 def seen_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[patients.Cohort, Seen]:
     """A trial's patients and what the cut shows of them."""
-    enrolled = trial.enrol(key, world, numbers, plan)
+    enrolled, _ = trial.conducted(key, world, numbers, plan)
     return enrolled, trial.seen_at_cut(enrolled, numbers, plan)
 
 
@@ -221,7 +221,7 @@ def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any) ->
 
 
 def _enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Cohort:
-    return trial.enrol(key, world, numbers, plan)
+    return trial.conducted(key, world, numbers, plan)[0]
 
 
 def worlds_of_trials(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trials: int) -> World:

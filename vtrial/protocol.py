@@ -6,30 +6,28 @@ study can tell (a dose outside those studied, a rate it does not model) is refus
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import expit, logit
 
-from vtrial import timing, truth
+from vtrial import rules, timing, truth
 from vtrial.cohort.disposition import Target
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
 from vtrial.described import asked_of, dose_window, expanding, flags_of, mix_of, mixed
-from vtrial.design.one_sample import critical_counts
 from vtrial.errors import InputError
 from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.evidence.flags import column_of
 from vtrial.flags import DELIVERED, EXPANSION
+from vtrial.plan import Numbers, Plan
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
-from vtrial.trial import Numbers, Plan
+from vtrial.sequential import Levels
 from vtrial.world import World, permuted
-
-ALPHA = 0.025  # one-sided; the paper gives nulls and order, not alpha
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Protocol:
 
     plan, numbers: what the engine runs. worlds: float64 (worlds, steps), in the order in which trials live in them.
     doses, shares: of the arm. tests: sections in order. ess: effective number of the worlds. design: what the
-    cell says.
+    cell says. looks: what it says of looks, None where nothing. levels: bounds of its tests.
     """
 
     plan: Plan
@@ -50,6 +48,8 @@ class Protocol:
     ess: float
     design: Design
     evidence: Evidence
+    looks: rules.Looks | None
+    levels: Levels
 
     @property
     def size(self) -> int:
@@ -128,7 +128,14 @@ def in_worlds(
         described=described,
         flags=flags,
         mix=len(mix),
+        graph=design.multiplicity is not None,
     )
+    planned = _planned(plan, size, shares)
+    levels = Levels(design, planned, where)
+    looks = rules.looks(design, levels, plan, planned, where)
+    if looks is not None:
+        _modelled(looks, evidence, where)
+        plan = replace(plan, looks=looks.plans, rules=looks.rules, watched=looks.watched, in_calendar=looks.in_calendar)
     x = np.array([log2_dose(dose, evidence.priors.dose.reference) for dose in doses])
     numbers = Numbers(
         size=np.int32(size),
@@ -136,11 +143,12 @@ def in_worlds(
         fills=_fills(design.arm[0].allocation, shares, size),
         factor=np.linalg.cholesky(_correlations(design, evidence, where)).astype(np.float32),
         between_trial_sd=np.float32(design.world.between_trial_sd),
-        bounds={t.name: bounds(t, capacity).astype(np.int32) for t in tests if not t.timed},
+        bounds={t.name: bounds(levels, t.name, capacity).astype(np.int32) for t in tests if not t.timed},
         calendar=timing.calendar(design, evidence, capacity, where) if "survival" in plan.systems else None,
-        benchmarks={t.name: timing.benchmark(t, design, evidence, where) for t in tests if t.timed},
+        benchmarks={t.name: timing.benchmark(t, design, evidence, levels, where) for t in tests if t.timed},
         columns=np.array([column_of(evidence, dose) for dose in doses], np.int32),
         dose_window=dose_window(evidence) if DELIVERED in also else None,
+        looks=None if looks is None else looks.numbers,
     )
     return Protocol(
         plan=plan,
@@ -154,20 +162,36 @@ def in_worlds(
         ess=ess,
         design=design,
         evidence=evidence,
+        looks=looks,
+        levels=levels,
     )
 
 
-def bounds(test: TestSection, capacity: int) -> np.ndarray:
-    """A test's critical counts for n = 0 .. capacity, int64 (capacity + 1,)."""
-    return critical_counts(
-        np.arange(capacity + 1),
-        null=test.null,
-        method=test.method,  # type: ignore[arg-type]
-        alternative=test.alternative,
-        alpha=None if test.method == "posterior" else (test.alpha if test.alpha is not None else ALPHA),
-        prior=tuple(test.prior) if test.prior else (1.0, 1.0),  # type: ignore[arg-type]
-        probability=test.probability,
-    )
+def bounds(levels: Levels, test: str, capacity: int) -> np.ndarray:
+    """A test's critical counts at the end for n = 0 .. capacity, int64 (capacity + 1,); under a graph that for each set
+    of rejected tests, (sets, capacity + 1)."""
+    n = np.arange(capacity + 1)
+    by_set = [levels.final(test, n, rejected) for rejected in range(levels.sets)]
+    return np.stack(by_set) if levels.sets > 1 else by_set[0]
+
+
+def _planned(plan: Plan, size: int, shares: tuple[float, ...]) -> int | None:
+    """Patients infused at the final analysis, where the design fixes that."""
+    if plan.allocation == "fixed":
+        return int(sum(shares))
+    return size if plan.target == "infused" or not plan.attrition else None
+
+
+def _modelled(looks: rules.Looks, evidence: Evidence, where: str) -> None:
+    """Refuse to watch what the study does not model."""
+    for asked in looks.watched:
+        for system in asked.systems:
+            if system not in evidence.systems:
+                raise InputError(
+                    f"{where}: [[look]]: study '{evidence.study}' has no facts on {system}, which '{asked.name}' needs"
+                )
+    if looks.in_calendar and "survival" not in evidence.systems:
+        raise InputError(f"{where}: [[look]]: study '{evidence.study}' has no facts on times, which looks need")
 
 
 def _doses(design: Design, evidence: Evidence, where: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

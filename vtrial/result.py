@@ -5,8 +5,9 @@ folder, manifest.json. Every file is written under a temporary name and then ren
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,16 @@ import jax
 import numpy as np
 import pandas as pd
 
-from vtrial import characteristics, engine, evidence, places
+from vtrial import characteristics, engine, evidence, places, trial
 from vtrial.described import flags_need_times
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.outputs import provenance, writable, write, write_manifest, write_page, write_table
+from vtrial.plan import Outcome
 from vtrial.posterior import Posterior, posterior_of
+from vtrial.prefixes import alike, together
 from vtrial.protocol import Protocol, prepare
-from vtrial.scenario import Scenario, check_cost, from_dict, load_scenario
+from vtrial.scenario import Cell, Scenario, check_cost, from_dict, load_scenario
 
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
@@ -177,16 +180,9 @@ def run(
         if progress is not None:
             progress("simulating", done, total)
 
-    for cell, protocol in zip(scenario.cells, protocols, strict=True):
-        outcome = engine.simulate(
-            protocol.plan,
-            protocol.numbers,
-            protocol.worlds,
-            seed=simulation.seed,
-            trials=simulation.trials,
-            progress=step,
-        )
-        if protocol.plan.target == "infused" and np.any(outcome.infused < protocol.size):
+    for cell, protocol, outcome in _simulated(scenario, protocols, step):
+        stopped = 0 if outcome.decision is None else outcome.decision.end < len(protocol.plan.looks)
+        if protocol.plan.target == "infused" and np.any((outcome.infused < protocol.size) & ~stopped):
             raise InputError(
                 f"{scenario.where}: [cohort] infused = {protocol.size} was not reached with {protocol.plan.capacity} "
                 "enrolled in some trial: attrition is too high"
@@ -207,6 +203,37 @@ def run(
     if out is not None:
         result.save(out)
     return result
+
+
+def _simulated(
+    scenario: Scenario, protocols: list[Protocol], step: Callable[[int], None]
+) -> Iterator[tuple[Cell, Protocol, Outcome]]:
+    """Each cell with its outcomes; cells whose patients are the same are simulated together."""
+    simulation = scenario.design.simulation
+    how: dict[str, Any] = {"seed": simulation.seed, "trials": simulation.trials}
+    for group in alike(protocols):
+        first = protocols[group[0]]
+        if len(group) == 1:
+            outcome = engine.simulate(first.plan, first.numbers, first.worlds, progress=step, **how)
+            yield scenario.cells[group[0]], first, outcome
+            continue
+        numbers, each = together([protocols[k].numbers for k in group])
+        outcomes = engine.simulate(
+            first.plan,
+            numbers,
+            first.worlds,
+            look=trial.run_each,
+            data=(each,),
+            progress=partial(_times, step, len(group)),
+            **how,
+        )
+        for place, k in enumerate(group):
+            one = jax.tree.map(lambda array, place=place: array[:, place], outcomes)
+            yield scenario.cells[k], protocols[k], one
+
+
+def _times(step: Callable[[int], None], cells: int, more: int) -> None:
+    step(more * cells)
 
 
 def _prepared(

@@ -1,7 +1,6 @@
 """What a cell says of time -> the numbers of its calendar, its curves, the benchmarks of its tests. Host, float64."""
 
 import numpy as np
-from scipy.stats import norm
 
 from vtrial.cohort.patients import Calendar
 from vtrial.curves import DAYS
@@ -12,8 +11,8 @@ from vtrial.evidence.priors import Visits, visits_fit
 from vtrial.evidence.times import months_between
 from vtrial.multistate import Schedule
 from vtrial.scenario import Design, TestSection
+from vtrial.sequential import Levels
 
-ALPHA = 0.025  # one-sided
 MAX_DAYS = 20_000
 
 
@@ -101,13 +100,13 @@ def schedule(design: Design, evidence: Evidence, where: str, horizon: float = 60
     return Schedule(tuple(m for m in visits.schedule if m <= horizon), visits.window, visits.missed.value)
 
 
-def benchmark(test: TestSection, design: Design, evidence: Evidence, where: str) -> Benchmark:
+def benchmark(test: TestSection, design: Design, evidence: Evidence, levels: Levels, where: str) -> Benchmark:
     """What a test of a time compares with.
 
     "log-rank", documented: an exponential curve with median `null`. Latent: the curve that the scenario's visits would
     document of an exponential one (for duration of response, whose clock starts at a visit, counted from there).
     """
-    alpha = ALPHA if test.alpha is None else test.alpha
+    z = [levels.z_final(test.name, rejected) for rejected in range(levels.sets)]
     days = np.arange(MAX_DAYS)
     hazard = np.log(2.0) * days / (test.null * DAYS)
     if test.method == "log-rank" and test.scale == "latent":
@@ -119,7 +118,7 @@ def benchmark(test: TestSection, design: Design, evidence: Evidence, where: str)
     return Benchmark(
         hazard=np.minimum(hazard, 1e30).astype(np.float32),
         median=np.float32(test.null * DAYS),
-        z=np.float32(norm.isf(alpha)),
+        z=np.array(z, np.float32) if levels.sets > 1 else np.float32(z[0]),
     )
 
 

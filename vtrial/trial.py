@@ -1,113 +1,30 @@
 """One trial, end to end. Pure JAX; no batch axis.
 
-    world --cohort--> patients --conduct--> what was seen --estimate--> counts --decisions--> rejections
+    world --cohort--> patients --conduct--> what was seen --estimate--> counts --decisions--> what is decided
 
-`Plan` is what is compiled, `Numbers` what may change without compiling again.
+Where looks of a calendar end it, only those enrolled by then stay (`conducted`). What it is told: `vtrial.plan`.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from vtrial import conduct
+from vtrial import conduct, interim
 from vtrial.cohort import Process, at_doses, flags, kinetics, patients, survival
-from vtrial.cohort.disposition import Allocation, Target
 from vtrial.conduct import visits
+from vtrial.conduct.looks import Held
 from vtrial.conduct.record import Record, record
 from vtrial.conduct.visits import Seen, cut_month
-from vtrial.curves import Step, System
-from vtrial.decisions import Population, TestPlan, decide
+from vtrial.curves import DAYS, Step
+from vtrial.decisions import Population, finally_shown
 from vtrial.estimate import proportions, times
 from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import Benchmark, Curve, Estimate
-from vtrial.flags import CORE, DELIVERED, EXPANSION, Flags
+from vtrial.flags import DELIVERED, EXPANSION
+from vtrial.interim import Looked
+from vtrial.plan import Numbers, Outcome, Plan
 from vtrial.world import World, shifted
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The structure of a trial.
-
-    capacity: most patients that can be enrolled. target: what `Numbers.size` counts. endpoints: what is counted. tests:
-    in an order in which none waits for a later one. attrition: whether anybody enrolled may stay without infusion;
-    shifted: whether trials move their world. curves: the Kaplan-Meier curves that are estimated; even, cut_after_last,
-    censor_missed, censor_new_therapy: how patients come, what the data cut counts from, what is censored. described:
-    the flags and measures that are drawn and derived; flags: those that are counted, of the core too. mix: so many of
-    the first of described whose share is shifted. What is not needed is not drawn.
-    """
-
-    capacity: int
-    target: Target
-    allocation: Allocation
-    endpoints: tuple[Endpoint, ...]
-    tests: tuple[TestPlan, ...]
-    attrition: bool = True
-    shifted: bool = True
-    with_crs: tuple[System, ...] = ("crs",)
-    curves: tuple[Curve, ...] = ()
-    even: bool = False
-    cut_after_last: bool = True
-    censor_missed: bool = True
-    censor_new_therapy: bool = True
-    described: Flags = field(default_factory=Flags)
-    flags: tuple[str, ...] = ()
-    mix: int = 0
-
-    @property
-    def systems(self) -> frozenset[System]:
-        """What must be simulated for the endpoints and flags."""
-        found: set[System] = {system for endpoint in self.endpoints for system in proportions.systems_of(endpoint)}
-        found |= {CORE[name] for asked in self.flags for name in self.described.needs(asked)}  # type: ignore[misc]
-        if self.curves or "survival" in found:
-            found |= {"survival", "response", *self.with_crs}
-        return frozenset(found - {"disposition"})
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Numbers:
-    """The numbers of a trial.
-
-    size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or counts by
-    dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents' correlations, float32
-    (latents, latents). between_trial_sd: logit scale. bounds: by test of a rate, int32 (capacity + 1,). calendar: where
-    times are simulated. benchmarks: by test of a time. columns: of each dose in the world's flags and measures, int32
-    (doses,). dose_window: how far a delivered dose may lie from its target, a share; None where the study does not say.
-    """
-
-    size: Any
-    log2_doses: Any
-    fills: Any
-    factor: Any
-    between_trial_sd: Any
-    bounds: dict[str, Any]
-    calendar: patients.Calendar | None = None
-    benchmarks: dict[str, Benchmark] = field(default_factory=dict[str, Benchmark])
-    columns: Any = None
-    dose_window: Any = None
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Outcome:
-    """What a trial ended with: numbers of patients, patients with each endpoint, tests that rejected, curves.
-
-    follow_up: median months from infusion to death or last contact. retreated, responding_again: patients retreated for
-    a documented progression by the cut, and those of them who respond to it. flags: patients with each of
-    `Plan.flags`, int32 (flags,), or None.
-    """
-
-    enrolled: Any
-    infused: Any
-    counts: dict[Endpoint, Any]
-    rejected: dict[str, Any]
-    curves: dict[Curve, Estimate] = field(default_factory=dict[Curve, Estimate])
-    follow_up: Any = None
-    retreated: Any = None
-    responding_again: Any = None
-    flags: Any = None
 
 
 def world_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> World:
@@ -176,16 +93,45 @@ def recorded(
     return record(cohort, seen, drawn, hits, values)
 
 
+def conducted(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[patients.Cohort, Looked | None]:
+    """A trial's patients, those enrolled and infused before a look of its calendar ended it; and these looks."""
+    cohort = enrol(key, world, numbers, plan)
+    if not plan.in_calendar:
+        return cohort, None
+    found = interim.looked(cohort, numbers, plan)
+    assert found.days is not None
+    end = found.decision(plan, None).end
+    stop = jnp.append(found.held.day, survival.NEVER)[end]
+    return replace(
+        cohort,
+        enrolled=cohort.enrolled & (found.days.enrolment <= stop),
+        infused=cohort.infused & (found.days.infusion <= stop),
+    ), found
+
+
 def at_cut(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[patients.Cohort, Seen | None, Record]:
     """A trial's patients, what the cut shows of their times (None where not simulated), and its records."""
-    cohort = enrol(key, world, numbers, plan)
+    cohort, _ = conducted(key, world, numbers, plan)
     seen = seen_at_cut(cohort, numbers, plan) if cohort.path is not None else None
     return cohort, seen, recorded(key, cohort, seen, world, numbers, plan)
 
 
 def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
     """One trial, from its key to its decisions."""
-    cohort = enrol(key, world, numbers, plan)
+    return _run(key, world, numbers, plan)[0]
+
+
+def story(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome, Held, dict[int, Any]]:
+    """A trial, what was seen at each of its looks, and the values of rules on times, by place among the rules."""
+    outcome, found = _run(key, world, numbers, plan)
+    assert found is not None
+    return outcome, found.held, found.values
+
+
+def _run(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome, Looked | None]:
+    cohort, found = conducted(key, world, numbers, plan)
+    if plan.looks and found is None:
+        return interim.concluded(interim.prefixes(cohort, plan), numbers, plan)
     finally_seen = conduct.at_full_follow_up(cohort)
     counts: dict[Endpoint, Any] = {endpoint: proportions.count(finally_seen, endpoint) for endpoint in plan.endpoints}
     curves, shown, follow_up, retreated, again, counted = {}, {}, None, None, None, None
@@ -208,14 +154,31 @@ def run(key: Any, world: World, numbers: Numbers, plan: Plan) -> Outcome:
         "enrolled": jnp.sum(finally_seen.enrolled, dtype=jnp.int32),
         "infused": jnp.sum(finally_seen.infused, dtype=jnp.int32),
     }
-    return Outcome(
+    at_end = finally_shown(plan.tests, numbers.bounds, counts, sizes, shown)
+    decision = found.decision(plan, at_end) if found is not None else None
+    outcome = Outcome(
         enrolled=sizes["enrolled"],
         infused=sizes["infused"],
         counts=counts,
-        rejected=decide(plan.tests, numbers.bounds, counts, sizes, shown),
+        rejected=interim.rejected(plan, at_end) if decision is None else decision.rejected,
         curves=curves,
         follow_up=follow_up,
         retreated=retreated,
         responding_again=again,
         flags=counted,
+        decision=decision,
+        evaluated=None if found is None else jnp.append(found.held.evaluated, sizes["infused"])[decision.end],  # type: ignore[union-attr]
+        months=None
+        if found is None
+        else jnp.append(found.held.day, found.final_day)[decision.end].astype(jnp.float32) / jnp.float32(DAYS),  # type: ignore[union-attr]
     )
+    return outcome, found
+
+
+def run_each(key: Any, world: World, numbers: Numbers, plan: Plan, each: dict[str, Any]) -> Outcome:
+    """One trial as many: `each` has a leading axis of sizes, bounds and looks, and so has the outcome.
+
+    `numbers.size` is the largest. For plans whose patients do not depend on the size, without times.
+    """
+    seen = interim.prefixes(enrol(key, world, numbers, plan), plan)
+    return jax.vmap(lambda one: interim.concluded(seen, replace(numbers, **one), plan)[0])(each)

@@ -14,7 +14,7 @@ from vtrial.conduct import visits
 
 @functools.partial(jax.jit, static_argnames=("capacity", "even"))
 def months(key, capacity: int, accrual, low, high, even: bool):
-    return calendar.infusion_months(key, capacity, accrual, low, high, even=even)
+    return calendar.months(key, capacity, accrual, low, high, even=even)[1]
 
 
 def infused(seed: int, capacity: int, accrual: float, low: float, high: float, *, even: bool) -> np.ndarray:

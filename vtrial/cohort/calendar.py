@@ -1,4 +1,4 @@
-"""When each patient is infused: months since the first enrolment. Pure JAX."""
+"""When each patient is enrolled and infused: months since the first enrolment. Pure JAX."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from vtrial.cohort import Process, streams
 _GRID = 2.0**14  # steps of a mean gap: gaps are summed in whole numbers, exactly, whatever the batch
 
 
-def infusion_months(key: Any, capacity: int, accrual: Any, delay_low: Any, delay_high: Any, *, even: bool) -> Any:
-    """Month of each patient's infusion, were they infused: enrolment + a uniform delay, float32 (patients,).
+def months(key: Any, capacity: int, accrual: Any, delay_low: Any, delay_high: Any, *, even: bool) -> tuple[Any, Any]:
+    """Months of each patient's enrolment and, a uniform delay later, infusion (were they infused); float32 (patients,).
 
     accrual: patients a month, > 0. delay_low, delay_high: months. even: patient i is enrolled at i / accrual;
     else exponential gaps of that rate lie between patients, the first enrolled at 0.
@@ -23,4 +23,4 @@ def infusion_months(key: Any, capacity: int, accrual: Any, delay_low: Any, delay
         gap = jnp.round(-jnp.log(u[Process.ARRIVAL]) * _GRID).astype(jnp.int32)
         number = jnp.cumsum(jnp.where(number > 0, gap, 0), dtype=jnp.int32)
         enrolled = number.astype(jnp.float32) * (1.0 / _GRID) / accrual
-    return enrolled + delay_low + (delay_high - delay_low) * u[Process.DELAY]
+    return enrolled, enrolled + delay_low + (delay_high - delay_low) * u[Process.DELAY]

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vtrial.cohort import Process, at_doses, covariates, flags, response, streams, survival, toxicity
-from vtrial.cohort.calendar import infusion_months
+from vtrial.cohort.calendar import months
 from vtrial.cohort.disposition import Allocation, Target, enrol
 from vtrial.cohort.survival import Path
 from vtrial.curves import Step, System
@@ -42,8 +42,8 @@ class Cohort:
     """What is true of every patient, arrays (patients,); a system that was not asked for is None.
 
     enrolled, infused: masks. dose: index of the dose. response: best response if infused, index. mrd_evaluable,
-    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. infusion_month: calendar, float32. path:
-    what happens after infusion.
+    mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. enrolment_month, infusion_month: calendar,
+    float32. path: what happens after infusion.
     """
 
     enrolled: Any
@@ -54,6 +54,7 @@ class Cohort:
     mrd_negative: Any
     crs: Any
     neurotoxicity: Any
+    enrolment_month: Any = None
     infusion_month: Any = None
     path: Path | None = None
 
@@ -94,9 +95,9 @@ def draw(
         log_hazard = covariates.log_hazard(has, dose, world.covariates, columns)
     best = response.best_response(u, dose, steps, factor, own) if "response" in systems else None
     crs = toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None
-    month = path = None
+    enrolment = month = path = None
     if "survival" in systems and calendar is not None:
-        month = infusion_months(key, capacity, calendar.accrual, calendar.delay_low, calendar.delay_high, even=even)
+        enrolment, month = months(key, capacity, calendar.accrual, calendar.delay_low, calendar.delay_high, even=even)
         path = survival.path(
             key,
             world.survival,
@@ -119,6 +120,7 @@ def draw(
         neurotoxicity=toxicity.worst_grade(u, dose, steps, factor, "neurotoxicity")
         if "neurotoxicity" in systems
         else None,
+        enrolment_month=enrolment,
         infusion_month=month,
         path=path,
     )

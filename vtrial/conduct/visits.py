@@ -59,9 +59,19 @@ def seen(
     censor_missed: bool,
     censor_new_therapy: bool,
 ) -> Seen:
-    """What the cut at calendar month `cut_month` shows.
+    """What the cut at calendar month `cut_month` shows; see `seen_after`. infusion_month: float32 (patients,)."""
+    follow_up = jnp.floor(jnp.clip((cut_month - infusion_month) * DAYS, -1.0, float(NEVER - 1))).astype(jnp.int32)
+    return seen_after(
+        path, infused, response, follow_up, censor_missed=censor_missed, censor_new_therapy=censor_new_therapy
+    )
 
-    infused: bool (patients,). response: best response ever, int32 (patients,). infusion_month: float32 (patients,).
+
+def seen_after(
+    path: Path, infused: Any, response: Any, follow_up: Any, *, censor_missed: bool, censor_new_therapy: bool
+) -> Seen:
+    """What is seen of patients followed for `follow_up` days, int32 (patients,), below 0: not yet infused.
+
+    infused: bool (patients,). response: best response ever, int32 (patients,).
 
     Visits are attended if not missed, by the cut and by the day of death. Progression is seen at the first one at
     or after it; until a CR is seen, its patient counts as VGPR. PFS ends with a documented progression or a death,
@@ -69,7 +79,6 @@ def seen(
     missed visits is censored at the last attended visit before them. censor_new_therapy: so is one after a new
     therapy has begun, at the last attended visit by then. Those alive are censored for OS at their last attended visit.
     """
-    follow_up = jnp.floor(jnp.clip((cut_month - infusion_month) * DAYS, -1.0, float(NEVER - 1))).astype(jnp.int32)
     present = infused & (follow_up >= 0)
     death_day = whole_day(path.death)
     last_day = jnp.where(present, jnp.minimum(follow_up, death_day), 0)

@@ -49,6 +49,10 @@ def level_of(endpoint: Endpoint) -> tuple[System, int]:
 
 def count(seen: Observed, endpoint: Endpoint) -> Any:
     """How many patients have the endpoint, int32. Not infused and not evaluable count as not having it."""
+    return jnp.sum(reached(seen, endpoint), dtype=jnp.int32)
+
+
+def reached(seen: Observed, endpoint: Endpoint) -> Any:
+    """Who has the endpoint, bool (patients,)."""
     system, level = _READ[endpoint]
-    reached = seen.mrd_negative if system == "mrd" else getattr(seen, system) >= level
-    return jnp.sum(reached, dtype=jnp.int32)
+    return seen.mrd_negative if system == "mrd" else getattr(seen, system) >= level

@@ -115,6 +115,19 @@ def shown(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], test: Any, benchmar
     return jnp.isfinite(quantiles.low[0]) & (quantiles.low[0] > benchmark.median)
 
 
+def at_look(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], rule: Any, benchmarks: Any) -> Any:
+    """What a rule on a time compares with its limit at a look, float32: the Kaplan-Meier median in days (+inf where not
+    estimable), or the normal statistic of the one-sample log-rank test of `rule.of`, positive for longer times.
+
+    rule: see `vtrial.decisions.RulePlan`.
+    """
+    endpoint, method = rule.time
+    if method == "median":
+        return kaplan_meier.quantiles(ordered[endpoint]).estimate[0]
+    result = log_rank.one_sample(ordered[endpoint], kaplan_meier.EVERYONE, benchmarks[rule.of].hazard)
+    return jnp.where(result.expected > 0, -result.z, jnp.float32(0))
+
+
 def median_follow_up(seen: Seen) -> Any:
     """Median of infusion to death or last contact, float32 months; 0 where nobody is in the analysis."""
     ordered = jnp.sort(jnp.where(seen.infused_by_cut, seen.os_time, jnp.int32(2**30)))

@@ -13,10 +13,11 @@ from vtrial import engine, exact, timing
 from vtrial.curves import DOSED, STEPS_OF
 from vtrial.evidence import correlation_names
 from vtrial.evidence.priors import Normal
-from vtrial.protocol import ALPHA, Protocol
+from vtrial.protocol import Protocol
 from vtrial.report.words import claim_of, listed, number
 from vtrial.scenario.sections import TestSection
 from vtrial.scenario.sweep import shown
+from vtrial.sequential import ALPHA
 
 if TYPE_CHECKING:
     from vtrial.result import Result

@@ -14,8 +14,8 @@ from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint
-from vtrial.protocol import ALPHA
 from vtrial.report.tables import drawn
+from vtrial.sequential import ALPHA
 
 if TYPE_CHECKING:
     from vtrial.result import Result

@@ -15,11 +15,11 @@ from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
 from vtrial.evidence.priors import Normal, Priors
 from vtrial.posterior import DESCRIBED, Posterior
-from vtrial.protocol import ALPHA
 from vtrial.report.answer import precision
 from vtrial.report.fitted import fitted_rates
 from vtrial.report.words import metric_in_words, number, percent
 from vtrial.scenario.sweep import shown
+from vtrial.sequential import ALPHA
 
 if TYPE_CHECKING:
     from vtrial.result import Result

@@ -4,16 +4,16 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticKnownError
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vtrial.cohort.disposition import Allocation
-from vtrial.decisions import Alternative, Population
-from vtrial.design.one_sample import Method
 from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, TIME_METHODS, Scale, TimeEndpoint, TimeMethod
+from vtrial.estimate.times import TIME_ENDPOINTS, Scale, TimeEndpoint
 from vtrial.evidence import correlation_names
-from vtrial.scenario.calendar import MONTHS, CalendarSection, Positive, fitted_or
+from vtrial.scenario import consistent
+from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
+from vtrial.scenario.looks import LookSection, MultiplicitySection
+from vtrial.scenario.tests import TestSection
 from vtrial.truth import RATES
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -148,75 +148,6 @@ class CohortSection(_Strict):
         return self
 
 
-class TestSection(_Strict):
-    """A one-sided test of a rate, or of a time to an event.
-
-    null: the rate to be excluded; for dor, pfs and os the median to be excluded, months. alpha: one-sided level
-    (default 0.025, not for "posterior"). prior, probability: for "posterior", reject where P(rate beyond the
-    null | data) >= probability. after: the test that must reject first. population: "infused" or "enrolled" (not
-    infused counts as failure; rates alone).
-
-    method of a rate: "exact" (default), "normal" or "posterior". Of a time: "log-rank", one-sample against an
-    exponential curve whose median is null; or "median", reject where the lower limit of the Kaplan-Meier median
-    (two-sided 1 - 2 alpha, log-log scale) is above null. scale, for "log-rank": whether that curve is of progression
-    as visits document it ("documented", the default), or as it happens ("latent").
-    """
-
-    __test__ = False
-
-    name: Annotated[Name, AfterValidator(lambda name: _not_reserved(name))]
-    endpoint: Literal[Endpoint, TimeEndpoint]
-    null: Positive
-    alternative: Alternative = "greater"
-    method: Literal[Method, TimeMethod] = "exact"
-    scale: Scale = "documented"
-    alpha: Annotated[float, Field(gt=0, le=0.5)] | None = None
-    prior: Annotated[list[Positive], Field(min_length=2, max_length=2)] | None = None
-    probability: Inside | None = None
-    after: str = ""
-    population: Population = "infused"
-
-    @property
-    def timed(self) -> bool:
-        """Whether the endpoint is a time to an event."""
-        return self.endpoint in TIME_ENDPOINTS
-
-    @field_validator("null")
-    @classmethod
-    def _null(cls, null: float, given: ValidationInfo) -> float:
-        most = MONTHS if given.data.get("endpoint", "pfs") in TIME_ENDPOINTS else 1
-        if null >= most:
-            raise PydanticKnownError("less_than", {"lt": most})
-        return null
-
-    @model_validator(mode="after")
-    def _check(self) -> "TestSection":
-        if (self.method in TIME_METHODS) != self.timed:
-            methods = TIME_METHODS if self.timed else get_args(Method)
-            allowed = f'method of "{self.endpoint}" is one of {", ".join(methods)}'
-            raise ValueError(f'{allowed}, not "{self.method}"' if "method" in self.model_fields_set else allowed)
-        if self.timed and self.alternative != "greater":
-            raise ValueError(
-                f'alternative = "{self.alternative}" does not go with "{self.endpoint}": longer than null is shown'
-            )
-        if self.timed and self.population != "infused":
-            raise ValueError(
-                f'population = "{self.population}" does not go with "{self.endpoint}", timed from infusion'
-            )
-        if "scale" in self.model_fields_set and self.method != "log-rank":
-            raise ValueError(f'scale goes with method = "log-rank", not "{self.method}"')
-        if self.scale == "latent" and self.endpoint == "os":
-            raise ValueError('scale = "latent" does not go with "os": the day of death is known')
-        if self.method == "posterior":
-            if self.probability is None:
-                raise ValueError('method = "posterior" needs probability, such as 0.975')
-            if self.alpha is not None:
-                raise ValueError('alpha does not go with method = "posterior"; give probability')
-        elif self.prior is not None or self.probability is not None:
-            raise ValueError(f'prior and probability go with method = "posterior", not "{self.method}"')
-        return self
-
-
 class SimulationSection(_Strict):
     """trials: how many (default 10000). seed: 0 to 2**32 - 1 (default 1). endpoints: what is estimated beside the
     tests' endpoints (default: all that the study models); times to an event are not even fitted where none is asked.
@@ -234,11 +165,14 @@ class Design(_Strict):
 
     title: str = ""
     question: str = ""
+    answer: list[str] = []
     world: WorldSection = WorldSection()
     arm: Annotated[list[ArmSection], Field(min_length=1, max_length=1)] = [ArmSection()]
     cohort: CohortSection = CohortSection()
     calendar: CalendarSection = CalendarSection()
     test: list[TestSection] = []
+    multiplicity: MultiplicitySection | None = None
+    look: list[LookSection] = []
     simulation: SimulationSection = SimulationSection()
 
     @model_validator(mode="after")
@@ -252,6 +186,7 @@ class Design(_Strict):
                     f"[[test]] '{test.name}' comes after '{test.after}', which is no test ({', '.join(names)})"
                 )
         self.ordered_tests()
+        consistent.check(self)
         arm, cohort = self.arm[0], self.cohort
         if self.simulation.endpoints == [] and not self.test:
             raise ValueError("[simulation] endpoints = [] and no [[test]]: nothing would be counted")
@@ -274,10 +209,27 @@ class Design(_Strict):
 
     @property
     def timed(self) -> bool:
-        """Whether anything is asked, or stated, of times to an event."""
+        """Whether anything is asked, or stated, of times to an event, or looks have a place in the calendar.
+
+        Looks at full follow-up lie outside the calendar; nothing is then asked of times unless it is named.
+        """
         asked, truth = self.simulation.endpoints, self.world.truth
         stated = isinstance(truth, Mapping) and bool(set(TIMES) & set(truth))
-        return asked is None or stated or bool(set(TIME_ENDPOINTS) & {*asked, *(test.endpoint for test in self.test)})
+        if self.in_calendar or stated:
+            return True
+        if asked is None and self.looks and not any(look.when.final for look in self.looks):
+            asked = []
+        return asked is None or bool(set(TIME_ENDPOINTS) & {*asked, *(test.endpoint for test in self.test)})
+
+    @property
+    def looks(self) -> list[LookSection]:
+        """The looks, a list of numbers of patients spelled out."""
+        return [one for look in self.look for one in look.each]
+
+    @property
+    def in_calendar(self) -> bool:
+        """Whether looks have a place in the calendar."""
+        return any(look.when.timed for look in self.look)
 
     def ordered_tests(self) -> list[TestSection]:
         """The tests, each after the one that it waits for. Raises `ValueError` for a cycle."""
@@ -290,12 +242,6 @@ class Design(_Strict):
             ordered += ready
             waiting = [test for test in waiting if test not in ready]
         return ordered
-
-
-def _not_reserved(name: str) -> str:
-    if name in ("all", "familywise"):
-        raise ValueError(f"'{name}' is the name of a metric of its own; give the test another")
-    return name
 
 
 def _dose(text: str) -> float:

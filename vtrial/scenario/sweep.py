@@ -8,7 +8,7 @@ from typing import Any
 from vtrial.errors import InputError
 
 MAX_CELLS = 10_000
-_NOT_SWEPT = ("simulation", "sweep", "title", "question")
+_NOT_SWEPT = ("simulation", "sweep", "title", "question", "answer")
 
 
 def grid(sweep: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
@@ -54,32 +54,40 @@ def _axes(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, l
 
 
 def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Set the key at a dotted path; entries of a list are addressed by their name."""
+    """Set the key at a dotted path; entries of a list are addressed by their name (a rule's, or its kind)."""
     section, *rest = path.split(".")
     if section == "arm":
         data.setdefault("arm", [{}])  # the arm of a file that names none
-    if section == "test":
-        data.setdefault("test", [])
-    if isinstance(data.get(section), list):
-        entries = data[section]
-        names = [
-            entry.get("name", "arm" if section == "arm" else None) for entry in entries if isinstance(entry, Mapping)
-        ]
-        if not rest or rest[0] not in names:
-            known = ", ".join(f"{section}.{name}" for name in names) or "none"
-            raise InputError(f"{where}: [sweep] '{path}' names no {section} (known: {known})")
-        target, keys = entries[names.index(rest[0])], rest[1:]
-    elif rest:
-        target, keys = data.setdefault(section, {}), rest
-    else:
-        target, keys = data, [section]
+    if section in ("test", "look"):
+        data.setdefault(section, [])
+    target: Any = data
+    keys = [section, *rest]
+    walked = ""
+    while len(keys) > 1 or (isinstance(target, dict) and isinstance(target.get(keys[0]), list) and keys[0] in _NAMED):
+        key, keys = keys[0], keys[1:]
+        if not isinstance(target, dict):
+            raise InputError(f"{where}: [sweep] '{path}' leads into something that is not a table")
+        if key in _NAMED and isinstance(target.get(key), list):
+            entries = target[key]
+            names = [_called(entry, key) for entry in entries if isinstance(entry, Mapping)]
+            if not keys or keys[0] not in names:
+                known = ", ".join(f"{walked}{key}.{name}" for name in names) or "none"
+                raise InputError(f"{where}: [sweep] '{path}' names no {key} (known: {known})")
+            target, walked, keys = entries[names.index(keys[0])], f"{walked}{key}.{keys[0]}.", keys[1:]
+        else:
+            target, walked = target.setdefault(key, {}), f"{walked}{key}."
     if not keys:
         raise InputError(f"{where}: [sweep] '{path}' names no key")
-    for key in keys[:-1]:
-        target = target.setdefault(key, {}) if isinstance(target, dict) else target
     if not isinstance(target, dict):
         raise InputError(f"{where}: [sweep] '{path}' leads into something that is not a table")
-    target[keys[-1]] = value
+    target[keys[0]] = value
+
+
+_NAMED = ("arm", "test", "look", "rule")  # lists whose entries have names
+
+
+def _called(entry: Mapping[str, Any], section: str) -> Any:
+    return entry.get("name", "arm" if section == "arm" else entry.get("kind") if section == "rule" else None)
 
 
 def shown(value: Any) -> Any:

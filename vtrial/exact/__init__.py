@@ -131,7 +131,7 @@ def _reject(protocol: Protocol, chain: tuple[TestPlan, ...], steps: dict[Step, A
     p_outer, p_inner = outer @ share, inner @ share
     nested = _Nested(p_outer, p_inner, protocol.size)
     answer = np.zeros(len(p_outer))
-    for n, weight in _infused_numbers(protocol, steps):
+    for n, weight in infused_numbers(protocol, steps):
         r = _passing(protocol, chain, endpoints[0], n)
         if len(endpoints) == 1:
             below, above = (size_and_power(bound, n, p_outer) for bound in (r[0], max(r[1] + 1, r[0])))
@@ -151,7 +151,7 @@ def _fixed_numbers(protocol: Protocol, steps: dict[Step, Array]) -> tuple[int, .
     return (protocol.size,) if len(protocol.doses) == 1 and plan.target == "infused" else None
 
 
-def _infused_numbers(protocol: Protocol, steps: dict[Step, Array]) -> Iterator[tuple[int, Array | float]]:
+def infused_numbers(protocol: Protocol, steps: dict[Step, Array]) -> Iterator[tuple[int, Array | float]]:
     """The numbers of infused patients that can happen, with their probability in each world."""
     size = protocol.size
     if protocol.plan.target == "infused":

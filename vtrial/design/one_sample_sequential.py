@@ -1,0 +1,161 @@
+"""One-sample tests of a rate at several looks: the counts that stop for success or futility at each."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtrial.design.counts import ROUNDING, inside, looks_of
+from vtrial.design.multistage import Multistage, after, multistage
+from vtrial.design.spending import Bounds, Kind, Spending, spending_bounds, spent
+from vtrial.errors import InputError
+
+Method = Literal["normal", "exact"]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SequentialDesign:
+    """looks, at_least, at_most: (looks,) patients, the smallest count that rejects (n + 1: none does), and the largest
+    that stops for futility (-1: none does; at the last look whatever does not reject). bounds: of z; the counts come
+    from them with method "normal", and from what they spend with "exact". alpha: exact P(reject) at the null,
+    futility ignored unless binding. power: at the alternative, and expected_n: at the null and the alternative, with
+    futility; None without an alternative."""
+
+    looks: Counts
+    at_least: Counts
+    at_most: Counts
+    bounds: Bounds
+    alpha: float
+    power: float | None
+    expected_n: tuple[float, float | None]
+
+    def characteristics(self, rates: ArrayLike) -> Multistage:
+        """What the design does at each rate, exactly; see `multistage`."""
+        return multistage(self.looks, rates, at_most=self.at_most, at_least=self.at_least)
+
+
+def sequential_design(
+    looks: ArrayLike,
+    *,
+    null: float,
+    alternative: float | None = None,
+    alpha: float,
+    kind: Kind,
+    gamma: float | None = None,
+    method: Method = "normal",
+    beta: float | None = None,
+    beta_kind: Spending | None = None,
+    beta_gamma: float | None = None,
+    binding: bool = False,
+) -> SequentialDesign:
+    """Crossing counts of a one-sided test of `rate <= null` at each of the looks.
+
+    looks: (looks,) increasing numbers of patients; information is their share of the last. kind, gamma, beta,
+    beta_kind, beta_gamma, binding: see `spending_bounds`; beta is spent at the interim looks, at `alternative`, a rate
+    above the null.
+
+    method "normal": z = (x - n p0) / sqrt(n p0 (1 - p0)) against its bounds, the drift being that of z at the
+    alternative, with the null's variance; the exact size can be above alpha. "exact": the smallest counts of which the
+    exact probability of having crossed by each look is at most the alpha planned by then, so that what one look leaves
+    unspent is carried to the next (and, for futility, the largest counts, with the exact beta).
+
+    Raises `InputError` for what `spending_bounds` refuses, for rates not in order, and for counts that cross.
+    """
+    n = looks_of(looks)
+    inside("null", null)
+    if alternative is not None and not null < inside("alternative", alternative):
+        raise InputError(f"null is {null} and alternative {alternative}; the alternative must be above the null")
+    if method not in get_args(Method):
+        raise InputError(f"method is {method!r} (allowed: {', '.join(get_args(Method))})")
+    if beta is not None and alternative is None:
+        raise InputError("beta is spent at an alternative; give its rate")
+    information = n / n[-1]
+    if method == "exact":
+        bounds = spending_bounds(information, alpha, kind, gamma)
+        lost = _lost(information, beta, beta_kind, beta_gamma, binding)
+        planned = np.append(bounds.alpha_spent[:-1], alpha)
+        high, low = _exact(n, null, alternative, planned, lost, binding)
+    else:
+        drift = None
+        if beta is not None and alternative is not None:
+            drift = (alternative - null) * math.sqrt(n[-1] / (null * (1.0 - null)))
+        futile = {"beta": beta, "beta_kind": beta_kind, "beta_gamma": beta_gamma, "drift": drift, "binding": binding}
+        bounds = spending_bounds(information, alpha, kind, gamma, **futile)
+        high, low = _normal(n, null, bounds)
+    if np.any(crossed := low[:-1] >= high[:-1]):
+        look = int(np.argmax(crossed))
+        raise InputError(
+            f"futility crosses efficacy at look {look + 1} (counts {low[look]} and {high[look]} of {n[look]}); "
+            "spend less beta by then"
+        )
+    rates = [null] if alternative is None else [null, alternative]
+    runs = multistage(n, rates, at_most=low, at_least=high)
+    ignoring = multistage(n, null, at_most=low if binding else None, at_least=high)
+    return SequentialDesign(
+        looks=n,
+        at_least=high,
+        at_most=low,
+        bounds=bounds,
+        alpha=float(ignoring.success.sum()),
+        power=None if alternative is None else float(runs.success[1].sum()),
+        expected_n=(float(runs.expected_n[0]), None if alternative is None else float(runs.expected_n[1])),
+    )
+
+
+def _lost(
+    information: NDArray[np.float64],
+    beta: float | None,
+    beta_kind: Spending | None,
+    beta_gamma: float | None,
+    binding: bool,
+) -> NDArray[np.float64] | None:
+    if (beta is None) != (beta_kind is None) or (binding and beta is None):
+        raise InputError("futility needs both beta, the type II error to spend, and beta_kind, how it is spent")
+    return None if beta is None or beta_kind is None else spent(information, beta, beta_kind, beta_gamma)
+
+
+def _normal(n: Counts, null: float, bounds: Bounds) -> tuple[Counts, Counts]:
+    spread = np.sqrt(n * null * (1.0 - null))
+    up = np.ceil((n * null + bounds.efficacy * spread) * (1.0 - ROUNDING))
+    down = np.floor((n * null + bounds.futility * spread) * (1.0 + ROUNDING))
+    high = np.clip(up, 0, n + 1).astype(np.int64)
+    low = np.clip(down, -1, n).astype(np.int64)
+    low[-1] = high[-1] - 1
+    return high, low
+
+
+def _exact(
+    n: Counts,
+    null: float,
+    alternative: float | None,
+    planned: NDArray[np.float64],
+    lost: NDArray[np.float64] | None,
+    binding: bool,
+) -> tuple[Counts, Counts]:
+    """Counts look by look: `alive[x, w]` is P(count = x, going on) at the null and, w = 1, the alternative.
+
+    At the null the trial goes on below a futility count too, unless it is binding.
+    """
+    high, low = n + 1, np.full_like(n, -1)
+    rates = np.array([null, null if alternative is None else alternative])
+    alive, before, used, missed = np.ones((1, 2)), 0, 0.0, 0.0
+    for k, size in enumerate(n.tolist()):
+        alive = after(alive, size - before, rates)
+        above = np.append(np.cumsum(alive[::-1, 0])[::-1], 0.0)  # P(going on, count >= x)
+        reached = int(np.argmax(used + above <= planned[k] * (1.0 + ROUNDING)))
+        high[k] = reached if reached < len(alive) else size + 1  # a count that cannot be does not fire
+        used += above[reached]
+        if lost is not None and k < n.size - 1:
+            below = np.append(0.0, np.cumsum(alive[:, 1]))  # P(going on, count < x)
+            stopped = np.count_nonzero(missed + below <= lost[k] * (1.0 + ROUNDING)) - 1
+            low[k] = stopped - 1
+            if low[k] >= high[k]:
+                break
+            missed += below[stopped]
+            alive[:stopped, 0 if binding else 1 :] = 0.0
+        alive, before = alive[:reached], size
+    low[-1] = high[-1] - 1
+    return high, low

@@ -1,0 +1,211 @@
+"""What looks and the final analysis decide of every state of a trial, and with what probability. Host, float64."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainc
+
+from vtrial import look_characteristics
+from vtrial.conduct.windows import Watched
+from vtrial.decisions import OUTCOMES, RulePlan
+from vtrial.exact import null_is_true
+from vtrial.exact.joint import Part, part_of
+from vtrial.protocol import Protocol
+from vtrial.world import World
+
+Array = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+
+class Tally:
+    """What has been decided so far, in each world. Arguments: see `vtrial.exact.looks.Walk`.
+
+    Tables are probabilities by count of each endpoint, (first, second, worlds).
+    """
+
+    def __init__(
+        self, protocol: Protocol, axes: tuple[Part, ...], extra: Part | None, within: int, worlds: World
+    ) -> None:
+        self.protocol, self.axes, self.extra, self.within, self.worlds = protocol, axes, extra, within, worlds
+        self.plan = protocol.plan
+        self.names = [test.name for test in self.plan.tests]
+        self.stopped: dict[tuple[int, str], Array] = {}  # by look and outcome; look -1: at the end
+        self.rejected: dict[int, Array] = {}  # by set of rejected tests, when the trial has ended
+        self.evaluated = np.zeros(worlds.size)
+
+    def _grid(self, table: Array, part: Part) -> Whole:
+        """The count of an endpoint in each cell of a table, (first, second)."""
+        axis = self.axes.index(part)
+        return np.arange(table.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1)) + np.zeros(
+            table.shape[:2], np.int64
+        )
+
+    def _settle(self, k: int, n: int, table: Array, code: int) -> tuple[Whole, Whole]:
+        """At a look: the set of rejected tests, and 1 + place of what is decided (0: nothing), in each cell."""
+        numbers, rules = self.protocol.numbers.looks, [r for r in enumerate(self.plan.rules) if r[1].look == k]
+        assert numbers is not None
+        codes = np.full(table.shape[:2], code, np.int64)
+        linked = [rule.test for rule in self.plan.rules if rule.test]  # entries of rules, in their order
+        places = {r: sum(1 for rule in self.plan.rules[:r] if rule.test) for r, rule in rules if rule.test}
+        significant: dict[int, NDArray[np.bool_]] = {}
+        for _ in linked:
+            for r, rule in rules:
+                if not rule.test:
+                    continue
+                t = self.names.index(rule.test)
+                others = codes & ~(1 << t)
+                bounds = numbers.shown[places[r], :, n]
+                bound = bounds[others] if self.plan.graph else bounds[0]
+                x = self._grid(table, part_of(self.plan.watched[rule.watched]))
+                shown = (x >= bound if rule.at_least else x <= bound) & self._free(t, codes)
+                significant[r] = shown
+                codes = codes | np.where(shown, 1 << t, 0)
+        return codes, self._decided(k, n, table, codes, rules, significant)
+
+    def _decided(
+        self,
+        k: int,
+        n: int,
+        table: Array,
+        codes: Whole,
+        rules: list[tuple[int, RulePlan]],
+        significant: dict[int, NDArray[np.bool_]],
+    ) -> Whole:
+        numbers = self.protocol.numbers.looks
+        assert numbers is not None
+        decided = np.zeros(table.shape[:2], np.int64)
+        best = np.full(table.shape[:2], len(OUTCOMES))
+        for r, rule in rules:
+            if rule.test:
+                fired = significant[r]
+            else:
+                x, bound = self._grid(table, part_of(self.plan.watched[rule.watched])), numbers.bounds[r, n]
+                fired = x >= bound if rule.at_least else x <= bound
+            for name in rule.tests:
+                fired = fired & ((codes >> self.names.index(name)) & 1 == 1)
+            first = fired & (rule.rank < best)
+            best, decided = np.where(first, rule.rank, best), np.where(first, 1 + OUTCOMES.index(rule.then), decided)
+        return decided
+
+    def _free(self, t: int, codes: Whole) -> NDArray[np.bool_]:
+        """Whether the test that a test waits for has been rejected."""
+        after = self.plan.tests[t].after
+        return np.ones(codes.shape, bool) if not after else (codes >> self.names.index(after)) & 1 == 1
+
+    def look(self, k: int, n: int, alive: dict[int, Array], reach: Array) -> dict[int, Array]:
+        """Hold a look: take out what stops, and sort what goes on by the tests rejected."""
+        on: dict[int, Array] = {}
+        for code, table in alive.items():
+            codes, decided = self._settle(k, n, table, code)
+            stops = (decided > 0) & (decided < len(OUTCOMES))
+            for then in range(1, len(OUTCOMES)):
+                here = decided == then
+                if here.any():
+                    self._add(self.stopped, (k, OUTCOMES[then - 1]), table[here].sum(0) * reach)
+            for new in np.unique(codes):
+                mine = codes == new
+                if (mine & stops).any():
+                    mass = table[mine & stops].sum(0) * reach
+                    self._add(self.rejected, int(new), mass)
+                    self.evaluated += n * mass
+                if (mine & ~stops).any():
+                    self._add(on, int(new), np.where((mine & ~stops)[:, :, None], table, 0.0))
+        return on
+
+    def end(self, n: int, alive: dict[int, Array], weight: Array, within: Array | None) -> None:
+        """The final analysis of a trial of n infused, which has a probability in each world."""
+        for code, table in alive.items():
+            codes = np.full(table.shape[:2], code, np.int64)
+            extra: tuple[int, Array] | None = None
+            for _ in self.names:
+                for t, test in enumerate(self.plan.tests):
+                    part = part_of(Watched(test.endpoint))  # type: ignore[arg-type]
+                    bounds = self.protocol.numbers.bounds[test.name]
+                    if part == self.extra:
+                        assert within is not None
+                        extra = (t, self._within(table, bounds[n], within, test.alternative))
+                        continue
+                    others = codes & ~(1 << t)
+                    bound = bounds[others, n] if self.plan.graph else bounds[n]
+                    x = self._grid(table, part)
+                    shown = (x >= bound if test.alternative == "greater" else x <= bound) & self._free(t, codes)
+                    codes = codes | np.where(shown, 1 << t, 0)
+            total = np.zeros(table.shape[2])
+            for new in np.unique(codes):
+                mass = np.where((codes == new)[:, :, None], table, 0.0)
+                if extra is not None and np.all(self._free(extra[0], np.full((1, 1), new))):
+                    with_it = (mass * extra[1]).sum((0, 1)) * weight
+                    self._add(self.rejected, int(new) | 1 << extra[0], with_it)
+                    self._add(self.rejected, int(new), mass.sum((0, 1)) * weight - with_it)
+                else:
+                    self._add(self.rejected, int(new), mass.sum((0, 1)) * weight)
+                total += mass.sum((0, 1)) * weight
+            self.evaluated += n * total
+            self._final_rules(n, table, codes, weight)
+
+    def _final_rules(self, n: int, table: Array, codes: Whole, weight: Array) -> None:
+        """What looks at the end decide; where several do, the last in order."""
+        decided = np.zeros(table.shape[:2], np.int64)
+        which = np.full(table.shape[:2], -1)
+        for k in (k for k, look in enumerate(self.plan.looks) if look.final):
+            rules = [r for r in enumerate(self.plan.rules) if r[1].look == k]
+            now = self._decided(k, n, table, codes, rules, {})
+            first = (decided == 0) & (now > 0)
+            decided, which = np.where(first, now, decided), np.where(first, k, which)
+        for k in np.unique(which[which >= 0]):
+            for then in range(1, len(OUTCOMES) + 1):
+                here = (decided == then) & (which == k)
+                if here.any():
+                    self._add(self.stopped, (int(k), OUTCOMES[then - 1]), table[here].sum(0) * weight)
+
+    def _within(self, table: Array, bound: int, within: Array, alternative: str) -> Array:
+        """P(a part of an endpoint reaches its bound | the endpoint's count), broadcast over a table."""
+        r = np.arange(table.shape[self.within])
+        chance = np.stack([_tail(int(bound if alternative == "greater" else bound + 1), int(n), within) for n in r])
+        chance = chance if alternative == "greater" else 1.0 - chance
+        return chance[:, None, :] if self.within == 0 else chance[None, :, :]
+
+    @staticmethod
+    def _add(into: dict, key: object, mass: Array) -> None:
+        into[key] = into[key] + mass if key in into else mass
+
+    def metrics(self) -> dict[str, Array]:
+        """All metrics, by name."""
+        none = np.zeros(self.worlds.size)
+        found: dict[str, Array] = {}
+        for t, name in enumerate(self.names):
+            found[f"{name}.reject"] = sum((m for code, m in self.rejected.items() if code >> t & 1), none)
+        if self.names:
+            false = {t: null_is_true(self.protocol, test, self.worlds) for t, test in enumerate(self.plan.tests)}
+            error = none.copy()
+            for code, mass in self.rejected.items():
+                wrong = np.zeros(self.worlds.size, bool)
+                for t, is_true in false.items():
+                    wrong |= is_true if code >> t & 1 else False
+                error += np.where(wrong, mass, 0.0)
+            found["familywise.error"] = error
+        for then in OUTCOMES:
+            found[f"stop.{then}"] = sum((m for (_, what), m in self.stopped.items() if what == then), none)
+        for section, places in look_characteristics.groups(self.protocol).items():
+            for k in [None, *places] if len(places) > 1 else [None]:
+                name = section if k is None else self.plan.looks[k].name
+                for then in look_characteristics.decided_by(self.protocol, places if k is None else [k]):
+                    mine = [
+                        m
+                        for (look, what), m in self.stopped.items()
+                        if what == then and (look in places if k is None else look == k)
+                    ]
+                    found[f"stop.{name}.{then}"] = sum(mine, none)
+        found = {name: np.clip(value, 0.0, 1.0) for name, value in found.items()}
+        found["n.evaluated"] = self.evaluated
+        if not self.plan.in_calendar:
+            found["n.infused"] = self.evaluated
+            if not self.plan.attrition:
+                found["n.enrolled"] = self.evaluated
+        return found
+
+
+def _tail(x: int, n: int, p: Array) -> Array:
+    """P(Bin(n, p) >= x), (worlds,)."""
+    if x <= 0:
+        return np.ones_like(p)
+    return np.zeros_like(p) if x > n else betainc(x, n - x + 1, p)

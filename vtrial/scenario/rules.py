@@ -1,0 +1,220 @@
+"""The section [[look.rule]] of a scenario: what is counted at a look, and what it then decides."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from vtrial.conduct.windows import Watched, watched
+from vtrial.decisions import Then
+from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.scenario.calendar import Positive
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Patients = Annotated[int, Field(ge=1)]
+
+# A beta distribution [a, b], or a mixture of them [[weight, a, b], ...].
+Prior = list[Positive] | list[list[Positive]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Rule(_Strict):
+    """What every rule has. name: for messages, metrics and sweeps (default: its kind). then: what it decides. tests:
+    of a rule for success, the tests that must all have been rejected before the trial ends."""
+
+    name: Name | None = None
+    then: Then
+    tests: list[str] = []
+
+    @property
+    def watches(self) -> Watched | None:
+        """What is counted, where the rule says so itself."""
+        endpoint = getattr(self, "endpoint", None)
+        return None if endpoint is None or endpoint in TIME_ENDPOINTS else watched(endpoint)
+
+    @model_validator(mode="after")
+    def _tests(self) -> "_Rule":
+        if self.tests and self.then != "success":
+            raise ValueError(f'tests goes with then = "success", not "{self.then}"')
+        return self
+
+
+class _Counting(_Rule):
+    @field_validator("endpoint", check_fields=False)
+    @classmethod
+    def _endpoint(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None:
+            watched(endpoint)
+        return endpoint
+
+
+class CountRule(_Counting):
+    """At least, or at most, so many patients with the endpoint. test: the test that a success shows."""
+
+    kind: Literal["count"]
+    endpoint: str
+    at_least: Count | None = None
+    at_most: Count | None = None
+    test: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "CountRule":
+        return _just_one(self, "at_least", "at_most")
+
+
+class PosteriorRule(_Counting):
+    """P(rate above, or below, a value | data) is at least, or at most, a probability, under a prior."""
+
+    kind: Literal["posterior"]
+    endpoint: str
+    prior: Prior = [1.0, 1.0]
+    above: Inside | None = None
+    below: Inside | None = None
+    probability_at_least: Inside | None = None
+    probability_at_most: Inside | None = None
+    test: str | None = None
+
+    @field_validator("prior")
+    @classmethod
+    def _prior(cls, prior: Any) -> Any:
+        return _beta(prior)
+
+    @model_validator(mode="after")
+    def _one(self) -> "PosteriorRule":
+        _just_one(self, "above", "below")
+        return _just_one(self, "probability_at_least", "probability_at_most")
+
+
+class PredictiveRule(_Counting):
+    """Predictive probability that the final `test` rejects (Lee & Liu 2008, doi 10.1177/1740774508089279).
+
+    endpoint: what is counted at the look (default: that of the test). final: patients at the final analysis (default:
+    as planned).
+    """
+
+    kind: Literal["predictive"]
+    test: str
+    endpoint: str | None = None
+    prior: Prior = [1.0, 1.0]
+    at_most: Probability | None = None
+    at_least: Probability | None = None
+    final: Patients | None = None
+
+    @field_validator("prior")
+    @classmethod
+    def _prior(cls, prior: Any) -> Any:
+        return _beta(prior)
+
+    @model_validator(mode="after")
+    def _one(self) -> "PredictiveRule":
+        return _just_one(self, "at_least", "at_most")
+
+
+class ConditionalRule(_Counting):
+    """Conditional power of the final `test`: P(it rejects | data) where the rest have the endpoint at `rate`.
+
+    rate: a number, or "observed". endpoint, final: as in `PredictiveRule`.
+    """
+
+    kind: Literal["conditional"]
+    test: str
+    endpoint: str | None = None
+    rate: Any = "observed"
+    at_most: Probability | None = None
+    at_least: Probability | None = None
+    final: Patients | None = None
+
+    @field_validator("rate")
+    @classmethod
+    def _rate(cls, rate: Any) -> Any:
+        if rate != "observed" and (isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1):
+            raise ValueError(f'{rate!r} is not a rate between 0 and 1, or "observed"')
+        return rate
+
+    @model_validator(mode="after")
+    def _one(self) -> "ConditionalRule":
+        return _just_one(self, "at_least", "at_most")
+
+
+class SpendingRule(_Counting):
+    """The group-sequential bound of a test at this look: then = "success" spends its alpha, "futility" its beta.
+
+    endpoint: what is counted at the look (default: that of the test). information: share of the test's final
+    information that the look has (default: its patients over those planned).
+    """
+
+    kind: Literal["spending"]
+    test: str
+    endpoint: str | None = None
+    information: Share | None = None
+
+    @model_validator(mode="after")
+    def _decides(self) -> "SpendingRule":
+        if self.then not in ("success", "futility"):
+            raise ValueError(f'kind = "spending" is for success or futility, not "{self.then}"')
+        return self
+
+
+class ToxicityRule(_Counting):
+    """Too many patients with the endpoint: a Pocock-type bound over all looks with this rule.
+
+    null: the acceptable rate. alpha: P(the rule ever fires) where the rate is null, at most.
+    """
+
+    kind: Literal["toxicity"]
+    endpoint: str
+    null: Inside
+    alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+
+
+class MedianRule(_Rule):
+    """The Kaplan-Meier median of a time is at least, or at most, so many months."""
+
+    kind: Literal["median"]
+    endpoint: TimeEndpoint
+    at_least: Positive | None = None
+    at_most: Positive | None = None
+    test: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "MedianRule":
+        return _just_one(self, "at_least", "at_most")
+
+
+Rule = CountRule | PosteriorRule | PredictiveRule | ConditionalRule | SpendingRule | ToxicityRule | MedianRule
+
+
+def name_of(rule: Rule) -> str:
+    """The name of a rule: its own, or its kind."""
+    return rule.name or rule.kind
+
+
+def test_of(rule: Rule) -> str | None:
+    """The test that a rule is about, where it is about one."""
+    return getattr(rule, "test", None)
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest's
+
+
+def _just_one(rule: Any, one: str, other: str) -> Any:
+    if (getattr(rule, one) is None) == (getattr(rule, other) is None):
+        raise ValueError(f'kind = "{rule.kind}" needs {one} or {other}, one of them')
+    return rule
+
+
+def _beta(prior: Any) -> Any:
+    mixture = cast(Sequence[Any], prior)
+    if isinstance(mixture[0] if mixture else 0.0, list):
+        if any(len(part) != 3 for part in mixture) or abs(sum(part[0] for part in mixture) - 1.0) > 1e-9:
+            raise ValueError(f"{prior!r} is not a mixture of betas: [[weight, a, b], ...] whose weights sum to 1")
+    elif len(mixture) != 2:
+        raise ValueError(f"{prior!r} is not a beta distribution [a, b]")
+    return prior
