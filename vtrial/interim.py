@@ -114,7 +114,7 @@ def prefixes(cohort: patients.Cohort, plan: Plan) -> looks.Running:
     seen = conduct.at_full_follow_up(cohort)
     masks = {endpoint: proportions.reached(seen, endpoint) for endpoint in plan.endpoints}
     masks |= {asked.name: looks.reached(cohort, asked) for asked in plan.watched if asked.name not in masks}
-    return looks.running(cohort, masks)
+    return looks.running(cohort, masks, all_infused=not plan.attrition)
 
 
 def concluded(seen: looks.Running, numbers: Numbers, plan: Plan) -> tuple[Outcome, Looked | None]:

@@ -6,7 +6,7 @@ folder, manifest.json. Every file is written under a temporary name and then ren
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,6 +229,9 @@ def _simulated(
         )
         for place, k in enumerate(group):
             one = jax.tree.map(lambda array, place=place: array[:, place], outcomes)
+            if one.infused is None:
+                everybody = np.full(simulation.trials, protocols[k].size, np.int32)
+                one = replace(one, enrolled=everybody, infused=everybody)
             yield scenario.cells[k], protocols[k], one
 
 

@@ -178,7 +178,13 @@ def _run(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome,
 def run_each(key: Any, world: World, numbers: Numbers, plan: Plan, each: dict[str, Any]) -> Outcome:
     """One trial as many: `each` has a leading axis of sizes, bounds and looks, and so has the outcome.
 
-    `numbers.size` is the largest. For plans whose patients do not depend on the size, without times.
+    `numbers.size` is the largest. For plans whose patients do not depend on the size, without times. Numbers of patients
+    that only the size decides are left out (None).
     """
     seen = interim.prefixes(enrol(key, world, numbers, plan), plan)
-    return jax.vmap(lambda one: interim.concluded(seen, replace(numbers, **one), plan)[0])(each)
+
+    def one(own: dict[str, Any]) -> Outcome:
+        outcome, _ = interim.concluded(seen, replace(numbers, **own), plan)
+        return outcome if plan.attrition or plan.looks else replace(outcome, enrolled=None, infused=None)
+
+    return jax.vmap(one)(each)
