@@ -66,28 +66,42 @@ def test_every_shipped_scenario_loads(file: Path) -> None:
     assert scenario.name == file.stem
     assert scenario.design.title
     assert scenario.design.question.endswith("?")
-    if file.stem == "pfs-benchmark":
-        assert [(test.endpoint, test.method, test.null) for test in scenario.design.test] == [
-            ("pfs", "median", 4.0),
-            ("pfs", "log-rank", 4.0),
-        ]
-    else:
-        assert [test.name for test in scenario.design.ordered_tests()] == ["orr", "cr"]
-        assert [test.null for test in scenario.design.test] == [0.5, 0.1]
-        assert scenario.design.test[1].after == "orr"
+    orr, cr = ("orr", "normal", 0.5), ("cr", "normal", 0.1)
+    exact = ("orr", "exact", 0.5)
+    tests = {
+        "accrual-and-drop-out": [orr],
+        "crs-stopping": [],
+        "extramedullary": [exact, ("cr", "exact", 0.1)],
+        "futility-predictive-probability": [exact],
+        "group-sequential-orr": [orr],
+        "pfs-benchmark": [("pfs", "median", 4.0), ("pfs", "log-rank", 4.0)],
+        "pfs-benchmark-with-interim": [("pfs", "log-rank", 4.0)],
+        "simon-two-stage": [("orr", "count", 0.5)],
+    }
+    expected = tests.get(file.stem, [orr, cr])
+    found = scenario.design.ordered_tests()
+    assert [(test.endpoint, test.method, test.null) for test in found] == expected
+    assert all(test.after == "orr" for test in found if test.endpoint == "cr")
     assert load_scenario(file.stem).sha256 == scenario.sha256
 
 
 def test_the_shipped_scenarios_are_these() -> None:
     assert places.scenarios() == [
+        "accrual-and-drop-out",
+        "crs-stopping",
         "dose-450",
         "extramedullary",
         "follow-up",
+        "futility-predictive-probability",
+        "group-sequential-orr",
+        "hierarchical-with-interim",
         "karmma",
         "karmma-sample-size",
         "karmma-type-one-error",
         "next-trial",
         "pfs-benchmark",
+        "pfs-benchmark-with-interim",
+        "simon-two-stage",
     ]
 
 
@@ -170,7 +184,7 @@ BAD: dict[str, tuple[str, str]] = {
     # unknown keys: the key, the nearest valid one, and all that are allowed
     "section": (
         PLAIN + "[cohrt]\nenrolled = 3\n",
-        "the file has no key 'cohrt'; did you mean 'cohort'? (allowed: title, question, world, arm, cohort, ",
+        "the file has no key 'cohrt'; did you mean 'cohort'? (allowed: title, question, answer, world, arm, ",
     ),
     "key": (
         PLAIN + "[cohort]\nenroled = 3\n",
@@ -228,7 +242,7 @@ BAD: dict[str, tuple[str, str]] = {
     "name of a metric": (PLAIN.replace('name = "orr"', 'name = "all"'), "'all' is the name of a metric of its own"),
     "method unknown": (
         PLAIN + 'method = "wald"\n',
-        "method = 'wald': input should be 'normal', 'exact', 'posterior', 'log-rank' or 'median'",
+        "method = 'wald': input should be 'normal', 'exact', 'posterior', 'log-rank', 'median' or 'count'",
     ),
     "two-sided": (PLAIN + 'alternative = "two-sided"\n', "alternative = 'two-sided': input should be 'greater' or"),
     "population unknown": (PLAIN + 'population = "treated"\n', "population = 'treated': input should be 'infused' or"),

@@ -234,7 +234,7 @@ BAD_TESTS: dict[str, tuple[str, str]] = {
     ),
     "log-rank for a rate": (
         RATE + 'method = "log-rank"\n',
-        ': method of "orr" is one of normal, exact, posterior, not "log-rank"',
+        ': method of "orr" is one of normal, exact, posterior, count, not "log-rank"',
     ),
     "shorter": (LOG_RANK + 'alternative = "less"\n', ': alternative = "less" does not go with "pfs"'),
     "enrolled": (LOG_RANK + 'population = "enrolled"\n', ': population = "enrolled" does not go with "pfs"'),

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vtrial.actual import Verdict, decide
     from vtrial.datasets import datasets as datasets_of
     from vtrial.design.intervals import proportion_interval
     from vtrial.design.one_sample import critical_counts, size_and_power
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vtrial.report.fitted import fitted_rates
     from vtrial.result import Result, run
     from vtrial.scenario import Scenario, load_scenario
+    from vtrial.solving import Solution, solve
 
 __version__ = "0.1.0"
 
@@ -40,8 +42,11 @@ __all__ = [
     "Replication",
     "Result",
     "Scenario",
+    "Solution",
+    "Verdict",
     "critical_counts",
     "datasets_of",
+    "decide",
     "fit",
     "fitted_rates",
     "load_evidence",
@@ -50,6 +55,7 @@ __all__ = [
     "replicate",
     "run",
     "size_and_power",
+    "solve",
 ]
 
 _HOME = {
@@ -59,6 +65,8 @@ _HOME = {
     "Posterior": ("vtrial.posterior", "Posterior"),
     "Result": ("vtrial.result", "Result"),
     "Scenario": ("vtrial.scenario", "Scenario"),
+    "Verdict": ("vtrial.actual", "Verdict"),
+    "decide": ("vtrial.actual", "decide"),
     "critical_counts": ("vtrial.design.one_sample", "critical_counts"),
     "datasets_of": ("vtrial.datasets", "datasets"),
     "fit": ("vtrial.posterior", "fit"),
@@ -69,6 +77,8 @@ _HOME = {
     "load_scenario": ("vtrial.scenario", "load_scenario"),
     "proportion_interval": ("vtrial.design.intervals", "proportion_interval"),
     "run": ("vtrial.result", "run"),
+    "Solution": ("vtrial.solving", "Solution"),
+    "solve": ("vtrial.solving", "solve"),
     "size_and_power": ("vtrial.design.one_sample", "size_and_power"),
 }
 

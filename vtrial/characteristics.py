@@ -32,7 +32,7 @@ Row = dict[str, object]
 
 def table(protocol: Protocol, outcome: Outcome, *, cell: int, swept: dict[str, object], seed: int) -> pd.DataFrame:
     """The operating characteristics of one cell."""
-    rows = [*_simulated(protocol, outcome, seed), *_exact(protocol, seed)]
+    rows = [*_simulated(protocol, outcome, seed), *exact_rows(protocol, seed)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS[1:]))
     frame.insert(0, "cell", cell)
     for key, value in swept.items():
@@ -107,7 +107,8 @@ def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]
     return {} if outcome.flags is None else dict(zip(protocol.plan.flags, outcome.flags.T, strict=True))
 
 
-def _exact(protocol: Protocol, seed: int) -> Iterator[Row]:
+def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
+    """Rows of all that is known exactly; none where nothing is."""
     looks = bool(protocol.plan.looks) or protocol.plan.graph
     if not (protocol.plan.tests or looks):
         return

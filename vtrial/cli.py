@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Column, Table
 
-from vtrial import calculators
+from vtrial import calculators, questions
 from vtrial.console import (
     as_table,
     err,
@@ -30,6 +30,8 @@ app = typer.Typer(
     "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about a minute and a half) and kept.",
 )
 app.add_typer(calculators.app, name="design")
+app.command()(questions.decide)
+app.command()(questions.solve)
 
 
 Study = Annotated[str, typer.Argument(help="A study's name, or a folder with facts.csv and priors.toml.")]
@@ -133,7 +135,7 @@ def run(
     out.print(plain(result.answer()))
     out.print()
     out.print(as_table(answer.characteristics_in_short(result)))
-    out.print(answer.NOT_YET, style="dim")
+    out.print(answer.not_yet(result), style="dim")
     if shifted := answer.mix_in_words(result):
         out.print(plain(shifted))
     _say_absent(result.evidence)

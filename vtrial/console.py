@@ -117,6 +117,18 @@ def working(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
 
 
 @contextmanager
+def thinking() -> Iterator[Callable[[str, int, int], None]]:
+    """Long work that ends in no folder; as `working`."""
+    with remembering_ctrl_c() as check, progress() as show:
+
+        def step(what: str, done: int, total: int) -> None:
+            check()
+            show(what, done, total)
+
+        yield step
+
+
+@contextmanager
 def waiting(what: str) -> Iterator[None]:
     """A spinner in a terminal, one line elsewhere."""
     if err.is_terminal:

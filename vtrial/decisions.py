@@ -203,10 +203,14 @@ def decide(
         decided = decided.at[rule.look].set(jnp.where(first, rule.rank, decided[rule.look]))
         which = which.at[rule.look].set(jnp.where(first, 1 + OUTCOMES.index(rule.then), which[rule.look]))
     stops = held.comes & (which > 0) & (which < len(OUTCOMES)) & ~final[:number]
-    stop = jnp.min(jnp.where(stops, time[:number], _LATE), initial=_LATE)
-    ended = stop < _LATE
-    end = jnp.where(ended, jnp.argmin(jnp.where(stops, time[:number], _LATE)).astype(jnp.int32), number)
-    outcome = jnp.where(ended, which[jnp.minimum(end, number - 1)], 0) if number else jnp.int32(0)
+    if number:
+        stop = jnp.min(jnp.where(stops, time[:number], _LATE))
+        ended = stop < _LATE
+        first = jnp.argmin(jnp.where(stops, time[:number], _LATE)).astype(jnp.int32)
+        end = jnp.where(ended, first, number)
+        outcome = jnp.where(ended, which[first], 0)
+    else:
+        stop, ended, end, outcome = jnp.int32(_LATE), jnp.zeros((), bool), jnp.int32(0), jnp.int32(0)
     for i in np.flatnonzero(final[:number]):
         outcome = jnp.where(~ended & (outcome == 0), which[i], outcome)
     valid = significant & (at <= stop)

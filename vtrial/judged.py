@@ -27,8 +27,12 @@ from vtrial.scenario.rules import (
 
 @dataclass(frozen=True)
 class Judged:
-    """One rule at one look. count, n: of what it counts (None for a rule on a time). bound: the count at which it fires, None where none of n does; at_least: from it on, else up to it. value, limit: what the rule
-    itself speaks of (a probability, a normal quantile, months), and its bound. fires: whether."""
+    """One rule at one look.
+
+    count, n: of what it counts (None for a rule on a time). bound: the count at which it fires, None where none of n
+    does; at_least: from it on, else up to it. value, limit: what the rule itself speaks of (a probability, a normal
+    quantile, months), and its bound. fires: whether.
+    """
 
     look: str
     rule: str

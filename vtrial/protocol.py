@@ -92,8 +92,12 @@ def in_worlds(
     where: str,
     capacity: int | None = None,
     also: Collection[str] = (),
+    any_n: bool = False,
 ) -> Protocol:
-    """The protocol of a cell in given worlds, whatever truth it states. Raises `InputError` as `prepare`."""
+    """The protocol of a cell in given worlds, whatever truth it states. Raises `InputError` as `prepare`.
+
+    any_n: whether rules have bounds for other numbers of patients than planned, as real data may have.
+    """
     design = cell.design
     doses, shares = _doses(design, evidence, where)
     target, size = _size(design, evidence, shares)
@@ -132,7 +136,7 @@ def in_worlds(
     )
     planned = _planned(plan, size, shares)
     levels = Levels(design, planned, where)
-    looks = rules.looks(design, levels, plan, planned, where)
+    looks = rules.looks(design, levels, plan, planned, where, any_n=any_n)
     if looks is not None:
         _modelled(looks, evidence, where)
         plan = replace(plan, looks=looks.plans, rules=looks.rules, watched=looks.watched, in_calendar=looks.in_calendar)

@@ -24,6 +24,7 @@ from vtrial.plan import Outcome
 from vtrial.posterior import Posterior, posterior_of
 from vtrial.prefixes import alike, together
 from vtrial.protocol import Protocol, prepare
+from vtrial.report.answer_of_looks import check_answer
 from vtrial.scenario import Cell, Scenario, check_cost, from_dict, load_scenario
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def run(
     if changes := {key: value for key, value in changes.items() if value is not None}:
         scenario = scenario.replace(changes)
     keep_compiled_programs()
-    read, posteriors, protocols = _prepared(scenario, progress)
+    read, posteriors, protocols = prepared(scenario, progress)
+    check_answer(scenario.design, protocols, scenario.where)
     if out is not None:
         writable(out)
     simulation = scenario.design.simulation
@@ -239,7 +241,7 @@ def _times(step: Callable[[int], None], cells: int, more: int) -> None:
     step(more * cells)
 
 
-def _prepared(
+def prepared(
     scenario: Scenario, progress: Callable[[str, int, int], None] | None
 ) -> tuple[Evidence, dict[float, Posterior], list[Protocol]]:
     """Evidence, posteriors by discount, and a protocol for each cell, all with room for the largest."""

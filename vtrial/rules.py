@@ -60,22 +60,33 @@ def watches(design: Design) -> tuple[Watched, ...]:
     return tuple(dict.fromkeys(asked for asked in found if asked is not None))
 
 
-def looks(design: Design, levels: Levels, plan: Plan, planned: int | None, where: str) -> Looks | None:
+def looks(
+    design: Design, levels: Levels, plan: Plan, planned: int | None, where: str, *, any_n: bool = False
+) -> Looks | None:
     """The looks of a design; None where it has none.
 
     plan: what is known of it so far (capacity, tests). planned: patients at the final analysis, where the design says
-    how many. Raises `InputError` for a look that cannot come, or rules that contradict each other.
+    how many. any_n: whether rules have bounds for other numbers than the planned ones too.
+
+    Raises `InputError` for a look that cannot come, or rules that contradict each other.
     """
     sections = design.looks
     if not sections:
         return None
     asked = watches(design)
     count, follow_up, plans = _conditions(sections)
+    for section in sections:
+        if section.when.kind == "infused" and section.when.infused > plan.capacity:
+            raise InputError(
+                f"{where}: [[look]] '{section.name}': looks at {section.when.infused} infused, beyond the last of "
+                f"{plan.capacity} patients"
+            )
     rules, tables = [], []
     for number, section in enumerate(sections):
         for rule in section.rule:
             place = f"{where}: [[look]] '{section.name}' rule '{name_of(rule)}'"
-            at_least, table = _bounds(rule, section, design, levels, plan, planned, place)
+            here = None if any_n else patients_at(section, planned)
+            at_least, table = _bounds(rule, section, here, design, levels, plan, planned, place)
             what = _watched(rule, design)
             shows = test_of(rule) if rule.then == "success" and not isinstance(rule, _FORECASTS) else None
             rules.append(
@@ -97,7 +108,7 @@ def looks(design: Design, levels: Levels, plan: Plan, planned: int | None, where
     entries = entries_of(plan.tests, tuple(rules), len(sections))
     sets = 2 ** len(plan.tests) if plan.graph else 1
     from_rules = [int(r) for r in entries.rule if r >= 0]
-    shown = [_by_set(rules[r], sections[rules[r].look], levels, plan, planned, tables[r]) for r in from_rules]
+    shown = [_by_set(rules[r], sections[rules[r].look], levels, plan, tables[r]) for r in from_rules]
     timed = [r for r, rule in enumerate(rules) if rule.time is not None]
     limits = [_limits(rules[r], sections[rules[r].look], levels, sets) for r in timed]
     empty = np.zeros((len(rules), plan.capacity + 1), np.int32)
@@ -187,10 +198,19 @@ def patients_at(section: LookSection, planned: int | None) -> int | None:
 
 
 def _bounds(
-    rule: Rule, section: LookSection, design: Design, levels: Levels, plan: Plan, planned: int | None, place: str
+    rule: Rule,
+    section: LookSection,
+    here: int | None,
+    design: Design,
+    levels: Levels,
+    plan: Plan,
+    planned: int | None,
+    place: str,
 ) -> tuple[bool, Table]:
-    """Whether a rule fires from its bound on (else up to it), and the bound for n = 0 .. capacity."""
-    here = patients_at(section, planned)
+    """Whether a rule fires from its bound on (else up to it), and the bound for n = 0 .. capacity.
+
+    here: the patients that the look analyses, where that is known; a bound for others is not looked for.
+    """
     n = np.arange(plan.capacity + 1) if here is None else np.array([here])
     if isinstance(rule, MedianRule):
         return rule.at_least is not None, n[:0]
@@ -198,8 +218,9 @@ def _bounds(
         at_least = rule.at_least is not None
         bound = rule.at_least if rule.at_least is not None else rule.at_most
         assert bound is not None
-        if here is not None and bound > here and not at_least:
-            raise InputError(f"{place}: at_most = {bound} of the {here} patients of this look is always so")
+        if here is not None and (bound == 0 if at_least else bound >= here):
+            way = "at_least" if at_least else "at_most"
+            raise InputError(f"{place}: {way} = {bound} of the {here} patients of this look is always so")
         return at_least, _whole(np.full(n.shape, bound), n, plan.capacity, at_least)
     if isinstance(rule, PosteriorRule):
         counts, way = posterior_bounds(
@@ -229,6 +250,8 @@ def _bounds(
         )
     if total > plan.capacity:
         raise InputError(f"{place}: final = {total} is more than the trial can have ({plan.capacity})")
+    if here is not None and here > total:
+        raise InputError(f"{place}: final = {total} is fewer than the {here} patients of this look")
     critical = levels.final(rule.test, np.array([total]), 0)[0]
     upward = rule.at_least is not None
     n = n[n <= total]
@@ -270,7 +293,6 @@ def _by_set(
     section: LookSection,
     levels: Levels,
     plan: Plan,
-    planned: int | None,
     table: Table,
 ) -> Table:
     """A rule's table for each set of rejected tests: alpha of a spending rule moves under a graph, others stay."""
@@ -280,8 +302,7 @@ def _by_set(
         return np.zeros((sets, plan.capacity + 1), np.int64)
     if not isinstance(written, SpendingRule) or sets == 1:
         return np.broadcast_to(table, (sets, plan.capacity + 1))
-    here = patients_at(section, planned)
-    n = np.arange(plan.capacity + 1) if here is None else np.array([here])
+    n = np.arange(plan.capacity + 1)
     return np.stack(
         [
             _whole(levels.at_look(rule.of, section.name, n, rule.then, code), n, plan.capacity, rule.at_least)

@@ -68,7 +68,7 @@ class Levels:
         for look in self.design.looks:
             mine = [rule for rule in look.rule if isinstance(rule, SpendingRule) and rule.test == name]
             if mine:
-                found.append((look, mine[0]))
+                found.append((look, next((rule for rule in mine if rule.information is not None), mine[0])))
         return found
 
     def final(self, name: str, n: Table, rejected: int) -> Table:
@@ -182,7 +182,7 @@ class Levels:
         """Counts from the bounds of a test with looks; place -1: at the end."""
         if test.method == "exact":
             numbers = [look.when.infused for look, _ in self.looks(test.name)]
-            if self.planned is None or any(look.analyse == "all" for look, _ in self.looks(test.name)):
+            if self.planned is None or None in numbers or any(look.analyse == "all" for look, _ in self.looks(test.name)):
                 raise InputError(
                     f"{self.where}: [[test]] '{test.name}': method = \"exact\" with looks needs fixed numbers of "
                     'patients ([cohort] infused, analyse = "called"); or method = "normal"'

@@ -178,8 +178,8 @@ def _run(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome,
 def run_each(key: Any, world: World, numbers: Numbers, plan: Plan, each: dict[str, Any]) -> Outcome:
     """One trial as many: `each` has a leading axis of sizes, bounds and looks, and so has the outcome.
 
-    `numbers.size` is the largest. For plans whose patients do not depend on the size, without times. Numbers of patients
-    that only the size decides are left out (None).
+    `numbers.size` is the largest. For plans whose patients do not depend on the size, without times. Numbers of
+    patients that only the size decides are left out (None).
     """
     seen = interim.prefixes(enrol(key, world, numbers, plan), plan)
 

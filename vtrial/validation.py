@@ -1,8 +1,9 @@
 """A TOML file as data, and a pydantic error as one line: which key, what was given, what is allowed."""
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,29 +28,66 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any) ->
     problems = error.errors()
     unknown = [p for p in problems if p["type"] == "extra_forbidden"]
     problem = (unknown or problems)[0]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    others = len({_before_branch(p["loc"]) for p in problems}) - 1  # what fits no branch of a union is one problem
+    more = f" (and {others} more)" if others else ""
     return _in_words(problem, model, given) + more
 
 
 def place(location: tuple[int | str, ...], given: Any = None) -> str:
-    """A location as it is written in TOML: ``[cohort] enrolled``, ``[[test]] 'orr' null``."""
+    """A location as it is written in TOML: ``[cohort] enrolled``, ``[[test]] 'orr' null``, ``[[look]] 'a' rule 'b'``."""
     if not location:
         return "the file"
     section, *rest = location
+    entry = given.get(section) if isinstance(given, dict) else None
     text = f"[{section}]"
     if rest and isinstance(rest[0], int):
-        index, *rest = rest
-        entry = given[section][index] if isinstance(given, dict) and isinstance(given.get(section), list) else None
-        number = int(index) + 1
-        name = entry.get("name", number) if isinstance(entry, dict) else number
-        text = f"[[{section}]] {name!r}" if isinstance(name, str) else f"[[{section}]] number {name}"
+        entry, text = _entry(entry, rest[0]), f"[[{section}]]"
+        text += _called(entry, rest.pop(0))
     elif not rest:
-        return text if isinstance(given, dict) and isinstance(given.get(section), dict) else str(section)
-    return " ".join([text, ".".join(str(part) for part in rest)]).strip()
+        return text if isinstance(entry, dict) else str(section)
+    keys: list[str] = []
+    while rest:
+        part = rest.pop(0)
+        entry = entry.get(part) if isinstance(entry, dict) else _entry(entry, part)
+        keys.append(str(part))
+        if part == "rule" and rest and isinstance(rest[0], int):
+            entry = _entry(entry, rest[0])
+            text += f" {'.'.join(keys)}{_called(entry, rest.pop(0))}"
+            keys = []
+    return " ".join([text, ".".join(keys)]).strip()
+
+
+def _entry(entries: Any, number: int | str) -> Any:
+    return entries[number] if isinstance(entries, list) and isinstance(number, int) else None
+
+
+def _called(entry: Any, number: int | str) -> str:
+    """How an entry of a list is called: by its name, a rule without one by its kind, else by its number."""
+    name = entry.get("name", entry.get("kind")) if isinstance(entry, dict) else None
+    return f" {name!r}" if isinstance(name, str) else f" number {int(number) + 1}"
+
+
+def _without_branches(location: tuple[int | str, ...], given: Any) -> tuple[int | str, ...]:
+    """A location as it is in TOML: pydantic names the branch of a union too, for example by a rule's kind."""
+    kept: list[int | str] = []
+    for part in location:
+        if not _is_branch(part) and not (isinstance(given, dict) and _is_kind(part, given, kept)):
+            kept.append(part)
+            given = given.get(part) if isinstance(given, dict) else _entry(given, part)
+    return tuple(kept)
+
+
+def _is_kind(part: int | str, given: dict[str, Any], before: list[int | str]) -> bool:
+    return bool(before) and isinstance(before[-1], int) and part == given.get("kind") and part not in given
+
+
+def _before_branch(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    branches = [k for k, part in enumerate(location) if _is_branch(part)]
+    return location[: branches[0]] if branches else location
 
 
 def _in_words(problem: Any, model: type[BaseModel], given: Any) -> str:
-    location = tuple(part for part in problem["loc"] if not _is_branch(part))
+    location = _without_branches(problem["loc"], given)
     where = place(location, given)
     shown = repr(problem["input"])
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
@@ -63,41 +101,77 @@ def _in_words(problem: Any, model: type[BaseModel], given: Any) -> str:
             return f"{home} has no key '{key}'{hint} (allowed: {', '.join(allowed)})"
         case "missing":
             return f"{where} is missing"
+        case "union_tag_not_found":
+            return f"{where} kind is missing"
+        case "union_tag_invalid":
+            kind, allowed = str(problem["ctx"]["tag"]), _quoted(problem["ctx"]["expected_tags"])
+            hint = nearest(kind, allowed, cutoff=0.5)
+            return f"{_numbered(location, given)} has no kind '{kind}'{hint} (allowed: {', '.join(allowed)})"
         case "value_error":
             reason = str(problem["ctx"]["error"])
             return f"{where}: {reason}" if location else reason
-        case "model_type" | "dict_type":
+        case "model_type" | "dict_type" | "model_attributes_type":
             return f"{where} = {shown}: a table is needed"
+        case "list_type" if isinstance(problem["input"], dict):
+            path = ".".join(str(part) for part in location if isinstance(part, str))
+            return f"{where} is one table: entries of a list are needed, [[{path}]]"
+        case "literal_error" if problem["loc"][-1] == "[key]":
+            allowed = _quoted(problem["ctx"]["expected"])
+            home = place(location[:-1], given)
+            return f"{home} has no key {shown}{nearest(str(problem['input']), allowed)} (allowed: {', '.join(allowed)})"
+        case "literal_error":
+            message = problem["msg"]
+            hint = nearest(str(problem["input"]), _quoted(problem["ctx"]["expected"]), cutoff=0.7)
+            return f"{where} = {shown}: {message[0].lower()}{message[1:]}{hint}"
         case _:
             message = problem["msg"]
             return f"{where} = {shown}: {message[0].lower()}{message[1:]}"
 
 
+def _numbered(location: tuple[int | str, ...], given: Any) -> str:
+    """The place of an entry that is called by its name alone, else by its number."""
+    *parent, number = location
+    entry: Any = given
+    for part in location:
+        entry = entry.get(part) if isinstance(entry, dict) else _entry(entry, part)
+    name = entry.get("name") if isinstance(entry, dict) else None
+    called = f"{name!r}" if isinstance(name, str) else f"number {int(number) + 1}"
+    return f"{place(tuple(parent), given)} {called}"
+
+
+def _quoted(text: str) -> list[str]:
+    return re.findall(r"'([^']*)'", text)
+
+
 def _is_branch(part: int | str) -> bool:
     """Pydantic names the branch of a union in a location; TOML has no such thing."""
     return isinstance(part, str) and (
-        part.startswith(("literal[", "dict[", "constrained-", "function-", "union["))
+        part.startswith(("literal[", "dict[", "list[", "constrained-", "function-", "union["))
         or part in {"float", "int", "str", "[key]"}
     )
 
 
 def _keys_of(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys allowed at a location in nested pydantic models."""
-    current: Any = model
+    current: list[type[BaseModel]] = [model]
     for part in location:
-        if isinstance(part, int) or _is_branch(part) or part not in getattr(current, "model_fields", {}):
-            found = [m for m in _models_in(current) if m.__name__ == part]
-            current = found[0] if found else current
+        if isinstance(part, int) or _is_branch(part):
             continue
-        candidates = _models_in(current.model_fields[part].annotation)
-        if not candidates:
-            return []
-        current = candidates[0]
-    fields = getattr(current, "model_fields", {})
-    return [info.alias or name for name, info in fields.items()]
+        of_name = [one for one in current if one.__name__ == part or part in _kinds(one)]
+        field = next((one.model_fields[part] for one in current if part in one.model_fields), None)
+        if of_name:
+            current = of_name
+        elif field is not None:
+            current = _models_in(field.annotation)
+    return [info.alias or name for name, info in current[0].model_fields.items()] if current else []
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    """The kinds that choose a model among several."""
+    return get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
+    return [m for arg in get_args(annotation) for m in _models_in(arg)]

@@ -9,7 +9,9 @@ from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.estimate.proportions import WORDS, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES
+from vtrial.report import answer_of_looks
 from vtrial.report.words import capitalised, claim, claim_of, number, point
+from vtrial.report.words_of_looks import headlines
 from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.sweep import shown
 
@@ -20,6 +22,22 @@ NOT_YET = (
     "Rates count every infused patient as evaluable and followed to the end; the calendar and its data cut "
     "apply to times."
 )
+_LOOKS = "A look counts the first so many infused, each at full follow-up; enrolment waits for it."
+_LOOKS_IN_CALENDAR = (
+    "A look counts what is documented by then of the patients whose follow-up is long enough; enrolment goes on until it "
+    "stops the trial."
+)
+_AFTER = "After the end, rates{times} are of all infused by then, followed as long as the others would be."
+
+
+def not_yet(result: "Result") -> str:
+    """What of the patients the figures are about, and as of when."""
+    plan = result.protocols[0].plan
+    before = [look for look in plan.looks if not look.final]
+    if not before:
+        return NOT_YET
+    after = _AFTER.format(times=" and times" if plan.curves else "")
+    return f"{_LOOKS_IN_CALENDAR if plan.in_calendar else _LOOKS} {after}"
 
 
 def mix_in_words(result: "Result") -> str:
@@ -49,6 +67,8 @@ def mix_in_words(result: "Result") -> str:
 
 def sentence(result: "Result") -> str:
     """The answer in one sentence, with its numbers and their Monte Carlo errors."""
+    if answer_of_looks.asked(result):
+        return answer_of_looks.sentence(result)
     count = result.scenario.design.simulation.trials
     trials = "1 trial" if count == 1 else f"{count:,} trials"
     cells = result.scenario.cells
@@ -100,10 +120,15 @@ def characteristics_in_short(result: "Result") -> pd.DataFrame:
     if not keys:
         wanted |= simulated["metric"].str.fullmatch(r"n\.infused|[a-z0-9]+\.rate|orr\.enrolled\.rate")
     medians = [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")]
-    wanted |= simulated["metric"].isin([*medians, *precision(result)])
+    wanted |= simulated["metric"].isin([*medians, *precision(result), *of_looks(result)])
     rows = simulated[wanted].copy()
     rows["exact"] = [exact.get((cell, metric)) for cell, metric in zip(rows["cell"], rows["metric"], strict=True)]
     return rows[[*keys, "metric", "estimate", "mcse", "low", "high", "exact"]].reset_index(drop=True)
+
+
+def of_looks(result: "Result") -> list[str]:
+    """The metrics of looks that stand among decisions, and those that answer the question."""
+    return [*headlines(result.protocols[0]), *answer_of_looks.asked(result)]
 
 
 def precision(result: "Result") -> list[str]:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from vtrial.estimate.times import WORDS, TimeEndpoint
 from vtrial.posterior import Posterior
 from vtrial.report import assumptions, charts, histogram, over_cut, reruns, survival, swimmer, tables, times_table
-from vtrial.report.answer import NOT_YET, mix_in_words, precision, sentence, world_in_words
+from vtrial.report.answer import mix_in_words, not_yet, precision, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.fitted import correction_in_words
 from vtrial.report.words import listed, point
@@ -60,7 +60,7 @@ def _question(result: "Result") -> dict[str, Any]:
         "scenario": result.scenario.name,
         "question": design.question,
         "answer": sentence(result),
-        "not_yet": f"{NOT_YET} {mix_in_words(result)}".strip(),
+        "not_yet": f"{not_yet(result)} {mix_in_words(result)}".strip(),
         "shifted": None
         if table is None
         else tables.drawn(table[0], "shifted", labels={"sd": "between-trial SD (logit)"}),

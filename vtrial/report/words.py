@@ -8,6 +8,7 @@ from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
+from vtrial.report.words_of_looks import look_in_words
 from vtrial.scenario import TestSection
 from vtrial.scenario.sweep import shown
 
@@ -82,6 +83,8 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
     if rest == "reject" and name in tests:
         after = f", after {tests[name].after}" if tests[name].after else ""
         return "Decisions: probability over trials", f"{claim_of(result, name)} is shown ({name}{after})"
+    if found := look_in_words(result.protocols[0], metric):
+        return found
     if metric in _OF_TRIAL:
         heading = "Patients" if name == "n" else "Decisions: probability over trials"
         return heading, _OF_TRIAL[metric]

@@ -18,6 +18,7 @@ from vtrial import places
 from vtrial.errors import InputError
 from vtrial.scenario import sweep
 from vtrial.scenario.sections import Design, TestSection
+from vtrial.scenario.solve import SolveSection
 from vtrial.validation import first_problem, read_toml
 
 __all__ = ["Cell", "Design", "Scenario", "TestSection", "check_cost", "from_dict", "load_scenario"]
@@ -29,6 +30,7 @@ MAX_PATIENTS = 10_000  # in one trial: some hundreds of trials are held in memor
 
 class _File(Design):
     sweep: dict[str, Any] = Field(default={})
+    solve: SolveSection | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Scenario:
     """A validated scenario.
 
     name: of the file, without ending. where: for messages. design: without the sweep. cells: at least one; with a
-    sweep, one for each point of its grid. raw: the data as written.
+    sweep, one for each point of its grid. solve: what `vtrial.solve` is to find. raw: the data as written.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Scenario:
     design: Design
     cells: tuple[Cell, ...]
     raw: dict[str, Any]
+    solve: SolveSection | None = None
 
     @property
     def swept(self) -> list[str]:
@@ -93,7 +96,7 @@ def from_dict(raw: Mapping[str, Any], *, name: str = "scenario", where: str = "s
     data = copy.deepcopy(dict(raw))
     whole = _validated(_File, data, where)
     assert isinstance(whole, _File)
-    without = {key: value for key, value in data.items() if key != "sweep"}
+    without = {key: value for key, value in data.items() if key not in ("sweep", "solve")}
     design = _validated(Design, without, where)
     cells = []
     for number, swept in enumerate(sweep.grid(whole.sweep, where)):
@@ -107,7 +110,7 @@ def from_dict(raw: Mapping[str, Any], *, name: str = "scenario", where: str = "s
                 _validated(Design, changed, f"{where}: [sweep] {sweep.in_words(swept)}" if swept else where),
             )
         )
-    return Scenario(name=name, where=where, design=design, cells=tuple(cells), raw=data)
+    return Scenario(name=name, where=where, design=design, cells=tuple(cells), raw=data, solve=whole.solve)
 
 
 def _validated(model: type[Design], data: dict[str, Any], where: str) -> Any:

@@ -5,9 +5,21 @@ from typing import Any
 
 from vtrial.conduct.windows import watched
 from vtrial.decisions import OUTCOMES
+from vtrial.errors import nearest
 from vtrial.estimate.times import TIME_ENDPOINTS
-from vtrial.scenario.looks import LookSection
-from vtrial.scenario.rules import CountRule, MedianRule, PosteriorRule, Rule, SpendingRule, name_of, test_of
+from vtrial.scenario.looks import LookSection, When
+from vtrial.scenario.rules import (
+    ConditionalRule,
+    CountRule,
+    MedianRule,
+    PosteriorRule,
+    PredictiveRule,
+    Rule,
+    SpendingRule,
+    name_of,
+    of_calendar,
+    test_of,
+)
 
 MOST_LOOKS = 200
 
@@ -27,6 +39,9 @@ def check(design: Any) -> None:
     for look in looks:
         for rule in look.rule:
             _check_rule(rule, look, tests, f"[[look]] '{look.name}' rule '{name_of(rule)}'")
+        spent = [(rule.test, rule.then) for rule in look.rule if isinstance(rule, SpendingRule)]
+        if twice := next((pair for pair in spent if spent.count(pair) > 1), None):
+            raise ValueError(f"[[look]] '{look.name}': two rules spend for {twice[1]} of test '{twice[0]}'")
     _check_times(design, looks)
     if design.multiplicity is not None:
         _check_graph(design, tests)
@@ -35,7 +50,7 @@ def check(design: Any) -> None:
 def _check_rule(rule: Rule, look: LookSection, tests: Mapping[str, Any], place: str) -> None:
     for name in [*([test_of(rule)] if test_of(rule) else []), *rule.tests]:
         if name not in tests:
-            raise ValueError(f"{place}: there is no test '{name}' (tests: {', '.join(tests) or 'none'})")
+            raise ValueError(f"{place}: {_no_test(name, tests)}")
     shows = isinstance(rule, CountRule | PosteriorRule | MedianRule)
     if shows and rule.test is not None and rule.then != "success":
         raise ValueError(f'{place}: test goes with then = "success": a success here shows it')
@@ -43,8 +58,12 @@ def _check_rule(rule: Rule, look: LookSection, tests: Mapping[str, Any], place: 
         raise ValueError(f'{place}: kind = "{rule.kind}" looks ahead to the final analysis, and this look is at it')
     if look.when.final and test_of(rule):
         raise ValueError(f"{place}: at the final analysis the test itself says what is shown; leave test out")
+    if isinstance(rule, PredictiveRule | ConditionalRule) and tests[rule.test].timed:
+        raise ValueError(f"{place}: kind = \"{rule.kind}\" is for tests of a rate, and '{rule.test}' is of a time")
     if isinstance(rule, SpendingRule):
         test = tests[rule.test]
+        if test.timed and rule.endpoint is not None:
+            raise ValueError(f"{place}: endpoint does not go with '{rule.test}', a test of a time; leave it out")
         if test.spending is None:
             raise ValueError(f"{place}: [[test]] '{rule.test}' has no spending, such as \"obrien-fleming\"")
         if rule.then == "futility" and test.beta is None:
@@ -57,27 +76,25 @@ def _check_times(design: Any, looks: list[LookSection]) -> None:
     """The order of looks, their place in the calendar, and windows that their follow-up completes."""
     interim = [look for look in looks if not look.when.final]
     plain = [look.name for look in interim if not look.when.timed]
-    if plain and len(plain) < len(interim):
-        other = next(look.name for look in interim if look.when.timed)
+    timed = [look.name for look in looks if look.when.timed or (look.when.final and any(map(of_calendar, look.rule)))]
+    if plain and timed:
         raise ValueError(
-            f"[[look]] '{plain[0]}' is at full follow-up, outside the calendar, and '{other}' has a place in it; "
+            f"[[look]] '{plain[0]}' is at full follow-up, outside the calendar, and '{timed[0]}' has a place in it; "
             "give all of them follow_up_months, or none"
         )
-    size = design.cohort.infused or design.cohort.enrolled
+    size = _size(design)
+    cut = design.calendar.data_cut.get("month")
     for k, look in enumerate(interim):
         place = f"[[look]] '{look.name}'"
-        number = look.when.infused
-        if look.when.kind == "infused" and size is not None and number > size:
-            raise ValueError(f"{place}: looks at {number} infused, beyond the last of {size} patients")
+        for when in _each(look.when):
+            for number, what in ((when.infused, "infused"), (_events(when)[1], "events")):
+                if size is not None and number is not None and number > size:
+                    raise ValueError(f"{place}: looks at {number} {what}, beyond the last of {size} patients")
+        month = look.when.calendar_month
+        if month is not None and cut is not None and month > cut:
+            raise ValueError(f"{place}: month {month:g} is after the data cut, in month {cut:g}")
         for before in interim[:k]:
-            later = before.when.kind == look.when.kind and before.when.follow_up_months == look.when.follow_up_months
-            if later and look.when.kind == "infused" and before.when.infused >= number:
-                raise ValueError(
-                    f"{place}: looks out of order: {number} infused after '{before.name}' at {before.when.infused}"
-                )
-            months = before.when.calendar_month, look.when.calendar_month
-            if months[0] is not None and months[1] is not None and months[0] >= months[1]:
-                raise ValueError(f"{place}: looks out of order: month {months[1]:g} after month {months[0]:g}")
+            _check_order(before, look, place)
         for rule in look.rule:
             _check_window(rule, look, f"{place} rule '{name_of(rule)}'", design)
     asked = design.simulation.endpoints or []
@@ -88,6 +105,47 @@ def _check_times(design: Any, looks: list[LookSection]) -> None:
         )
     if plain and design.simulation.flags:
         raise ValueError(f"[[look]] '{plain[0]}' is outside the calendar: with flags give it follow_up_months")
+
+
+def _each(when: When) -> list[When]:
+    """All conditions that have to do with calling a look."""
+    return [when, *(inner for one in when.any or when.all or [] for inner in _each(one))]
+
+
+def _events(when: When) -> tuple[str | None, int | None]:
+    return next(iter(when.events.items())) if when.events else (None, None)
+
+
+def _size(design: Any) -> int | None:
+    """The number enrolled or infused, where the design says so itself."""
+    arm = design.arm[0]
+    if arm.allocation == "fixed" and arm.doses is not None:
+        return int(sum(arm.doses.values()))
+    return design.cohort.infused or design.cohort.enrolled
+
+
+def _check_order(before: LookSection, look: LookSection, place: str) -> None:
+    """Looks of one kind come in the order in which they are written."""
+    first, second = before.when, look.when
+    same = first.kind == second.kind and first.follow_up_months == second.follow_up_months
+    pairs = [
+        (first.infused, second.infused, "{} infused") if same and first.kind == "infused" else None,
+        (_events(first)[1], _events(second)[1], f"{{}} events of {_events(first)[0]}")
+        if first.events and _events(first)[0] == _events(second)[0]
+        else None,
+        (first.calendar_month, second.calendar_month, "month {:g}")
+        if first.calendar_month is not None and second.calendar_month is not None
+        else None,
+    ]
+    for earlier, later, words in filter(None, pairs):
+        if earlier >= later:
+            raise ValueError(
+                f"{place}: looks out of order: {words.format(later)} after {words.format(earlier)} ('{before.name}')"
+            )
+
+
+def _no_test(name: str, tests: Mapping[str, Any]) -> str:
+    return f"there is no test '{name}'{nearest(name, tests)} (tests: {', '.join(tests) or 'none'})"
 
 
 def _check_window(rule: Rule, look: LookSection, place: str, design: Any) -> None:
@@ -114,7 +172,7 @@ def _check_window(rule: Rule, look: LookSection, place: str, design: Any) -> Non
             f"{place}: '{asked.name}' is known at full follow-up, after this look; give its window, such as "
             f'endpoint = "{asked.name}@{months:g}"'
         )
-    for when in [look.when, *(look.when.any or look.when.all or [])]:
+    for when in _each(look.when):
         if when.infused and when.follow_up_months is not None and asked.complete > when.follow_up_months:
             raise ValueError(
                 f"{place}: '{asked.name}' is known after {asked.complete:g} months, and the look's patients have "
@@ -125,7 +183,7 @@ def _check_window(rule: Rule, look: LookSection, place: str, design: Any) -> Non
 def _check_graph(design: Any, tests: Mapping[str, Any]) -> None:
     for name in design.multiplicity.weights:
         if name not in tests:
-            raise ValueError(f"[multiplicity] weights: there is no test '{name}' (tests: {', '.join(tests) or 'none'})")
+            raise ValueError(f"[multiplicity] weights: {_no_test(name, tests)}")
     for name, test in tests.items():
         if name not in design.multiplicity.weights:
             raise ValueError(f"[multiplicity] weights: test '{name}' has none (0 is allowed)")

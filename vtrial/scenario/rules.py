@@ -191,6 +191,12 @@ class MedianRule(_Rule):
 Rule = CountRule | PosteriorRule | PredictiveRule | ConditionalRule | SpendingRule | ToxicityRule | MedianRule
 
 
+def of_calendar(rule: Rule) -> bool:
+    """Whether a rule asks what only a calendar of visits can tell: a time, or what is documented within a window."""
+    asked = rule.watches
+    return isinstance(rule, MedianRule) or (asked is not None and asked.window is not None and not asked.toxic)
+
+
 def name_of(rule: Rule) -> str:
     """The name of a rule: its own, or its kind."""
     return rule.name or rule.kind

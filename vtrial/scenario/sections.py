@@ -13,6 +13,7 @@ from vtrial.evidence import correlation_names
 from vtrial.scenario import consistent
 from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
 from vtrial.scenario.looks import LookSection, MultiplicitySection
+from vtrial.scenario.rules import of_calendar
 from vtrial.scenario.tests import TestSection
 from vtrial.truth import RATES
 
@@ -228,8 +229,8 @@ class Design(_Strict):
 
     @property
     def in_calendar(self) -> bool:
-        """Whether looks have a place in the calendar."""
-        return any(look.when.timed for look in self.look)
+        """Whether looks have a place in the calendar, or ask at the end what only it can tell."""
+        return any(look.when.timed or (look.when.final and any(map(of_calendar, look.rule))) for look in self.look)
 
     def ordered_tests(self) -> list[TestSection]:
         """The tests, each after the one that it waits for. Raises `ValueError` for a cycle."""

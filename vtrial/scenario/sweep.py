@@ -55,32 +55,30 @@ def _axes(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, l
 
 def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
     """Set the key at a dotted path; entries of a list are addressed by their name (a rule's, or its kind)."""
-    section, *rest = path.split(".")
-    if section == "arm":
+    keys = path.split(".")
+    if keys[0] == "arm":
         data.setdefault("arm", [{}])  # the arm of a file that names none
-    if section in ("test", "look"):
-        data.setdefault(section, [])
+    if keys[0] in ("test", "look"):
+        data.setdefault(keys[0], [])
     target: Any = data
-    keys = [section, *rest]
     walked = ""
-    while len(keys) > 1 or (isinstance(target, dict) and isinstance(target.get(keys[0]), list) and keys[0] in _NAMED):
-        key, keys = keys[0], keys[1:]
+    while keys:
         if not isinstance(target, dict):
             raise InputError(f"{where}: [sweep] '{path}' leads into something that is not a table")
+        key, *keys = keys
         if key in _NAMED and isinstance(target.get(key), list):
-            entries = target[key]
-            names = [_called(entry, key) for entry in entries if isinstance(entry, Mapping)]
+            entries = [entry for entry in target[key] if isinstance(entry, Mapping)]
+            names = [_called(entry, key) for entry in entries]
             if not keys or keys[0] not in names:
                 known = ", ".join(f"{walked}{key}.{name}" for name in names) or "none"
                 raise InputError(f"{where}: [sweep] '{path}' names no {key} (known: {known})")
             target, walked, keys = entries[names.index(keys[0])], f"{walked}{key}.{keys[0]}.", keys[1:]
-        else:
+        elif keys:
             target, walked = target.setdefault(key, {}), f"{walked}{key}."
-    if not keys:
-        raise InputError(f"{where}: [sweep] '{path}' names no key")
-    if not isinstance(target, dict):
-        raise InputError(f"{where}: [sweep] '{path}' leads into something that is not a table")
-    target[keys[0]] = value
+        else:
+            target[key] = value
+            return
+    raise InputError(f"{where}: [sweep] '{path}' names no key")
 
 
 _NAMED = ("arm", "test", "look", "rule")  # lists whose entries have names

@@ -1,0 +1,107 @@
+"""vtrial decide, vtrial solve: design questions at the command line. Parse, call, print; no science."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vtrial.console import as_table, out, plain, thinking
+from vtrial.errors import InputError
+
+Scenario = Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Cell = Annotated[int, typer.Option(help="Which cell of a sweep, from 0.")]
+
+
+def decide(
+    scenario: Scenario,
+    data: Annotated[Path, typer.Option(help="A TOML file of the trial's actual numbers, [[look]] by [[look]].")],
+    cell: Cell = 0,
+    as_json: Json = False,
+) -> None:
+    """What a scenario's looks and tests say of a trial's actual numbers; nothing is fitted or simulated.
+
+    The file has a [[look]] for each look held so far, and one named "end" for the final analysis:
+    name = "interim", infused = 64, counts = { "orr@3" = 40 }.
+    """
+    from vtrial.actual import decide as by_rules
+
+    verdict = by_rules(scenario, data, cell=cell)
+    if as_json:
+        rows = verdict.table.astype(object).where(verdict.table.notna(), None)
+        found: dict[str, Any] = {
+            "sentence": verdict.sentence,
+            "outcome": verdict.outcome,
+            "rejected": verdict.rejected,
+            "note": verdict.note,
+            "rules": rows.to_dict("records"),
+        }
+        out.print_json(json.dumps(found, default=_number))
+        return
+    if verdict.note:
+        out.print(plain(verdict.note), style="italic")
+    table = verdict.table[["look", "rule", "endpoint", "seen", "fires", "then"]].copy()
+    table["fires"] = ["yes" if fires else "no" for fires in table["fires"]]
+    table.insert(4, "value", [_shown(row) for _, row in verdict.table.iterrows()])
+    out.print(as_table(table))
+    out.print()
+    out.print(plain(verdict.sentence))
+
+
+def solve(
+    scenario: Scenario,
+    key: Annotated[str | None, typer.Option(help="What to find, as a sweep addresses it: cohort.infused, ...")] = None,
+    first: Annotated[float | None, typer.Option("--from", help="The smallest value tried.")] = None,
+    last: Annotated[float | None, typer.Option("--to", help="The largest value tried.")] = None,
+    by: Annotated[float | None, typer.Option(help="The step between values (default 1).")] = None,
+    metric: Annotated[str | None, typer.Option(help="What must reach the target: orr.reject, ...")] = None,
+    at_least: Annotated[float | None, typer.Option(help="The target, from below.")] = None,
+    at_most: Annotated[float | None, typer.Option(help="The target, from above.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The smallest number of patients (or bound, null, follow-up) with which a design reaches a target.
+
+    The scenario's [solve] section says the same as the options, and may add a limit, such as a type I error.
+    """
+    from vtrial.solving import solve as search
+
+    asked: dict[str, Any] = {"key": key, "metric": metric, "at_least": at_least, "at_most": at_most}
+    asked |= {name: _whole(value) for name, value in (("from_", first), ("to", last), ("by", by))}
+    with thinking() as step:
+        found = search(scenario, progress=step, **asked)
+    table = found.table
+    if as_json:
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        names = ("value", "lasting", "low", "high", "sentence")
+        out.print_json(json.dumps({name: getattr(found, name) for name in names} | {"table": rows}, default=_number))
+        return
+    out.print(plain(found.sentence))
+    out.print()
+    reached = [k for k, value in enumerate(table["value"]) if repr(value) in (repr(found.value), repr(found.lasting))]
+    shown = sorted({j for k in reached or [len(table) - 1] for j in range(k - 3, k + 3) if 0 <= j < len(table)})
+    columns = [c for c in table.columns if c not in ("may", "surely", "low", "high")]
+    near = table.loc[shown, columns].copy()
+    near["reached"] = ["yes" if good else "no" for good in near["reached"]]
+    out.print(as_table(near))
+    if len(near) < len(table):
+        out.print(f"{len(near)} of {len(table)} values; all of them with --json", style="dim")
+
+
+def _whole(value: float | None) -> float | int | None:
+    return int(value) if value is not None and value == int(value) else value
+
+
+def _number(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise InputError(f"{value!r} cannot be written as JSON")
+
+
+def _shown(row: Any) -> str:
+    value, limit = row["value"], row["limit"]
+    if value is None or math.isnan(value) or (row["count"] is not None and value == row["count"]):
+        return ""
+    return f"{value:.4f}" + ("" if math.isnan(limit) else f" ({limit:g})")

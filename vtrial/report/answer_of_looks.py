@@ -1,0 +1,203 @@
+"""The answer of a design with looks, or of one that names the metrics that answer it (`answer`), in one sentence."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from vtrial import curve_characteristics as curves
+from vtrial import exact
+from vtrial import look_characteristics as looks
+from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.decisions import OUTCOMES
+from vtrial.errors import InputError, nearest
+from vtrial.estimate.proportions import WORDS, Endpoint
+from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS
+from vtrial.protocol import Protocol
+from vtrial.report.words import capitalised, claim_of, listed, metric_in_words, number, percent, point
+from vtrial.report.words_of_looks import headlines, look_in_words, stops_in_words
+from vtrial.scenario.sections import Design
+
+if TYPE_CHECKING:
+    from vtrial.decisions import Then
+    from vtrial.result import Result
+
+MOST_CELLS = 4  # each of which the sentence tells of; of more, the first and the last
+_CLAUSES = {
+    "n.infused": "{} patients are infused on average",
+    "n.enrolled": "{} patients are enrolled on average",
+    "n.evaluated": "{} patients are in the analysis that ends the trial on average",
+    "n.not_infused": "{} patients are enrolled and not infused by its end on average",
+    "n.not_evaluated": "{} patients are infused and not in the analysis that ends it on average",
+    "duration": "the trial takes {} months on average",
+}
+_OF_CURVES = (*TIME_ENDPOINTS, "follow_up", "retreated")
+
+
+def asked(result: "Result") -> list[str]:
+    """The metrics that answer the question: those that the scenario names; else rejections, stops and patients."""
+    design, protocol = result.scenario.design, result.protocols[0]
+    if design.answer:
+        return list(design.answer)
+    if not protocol.plan.looks:
+        return []
+    tests = [f"{test.name}.reject" for test in protocol.tests]
+    stops = [metric for metric in headlines(protocol) if metric.startswith("stop.") and metric.count(".") == 1]
+    return [*tests, *stops, "n.evaluated"]
+
+
+def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
+    """Refuse an `answer` that names what no cell has. Raises `InputError` that names the metrics."""
+    for metric in design.answer:
+        for protocol in protocols:
+            if metric not in (names := known(protocol)):
+                shown = [name for name in names if name.partition(".")[0] not in _OF_CURVES]
+                curves = ", and those of curves such as pfs.median.q50" if len(shown) < len(names) else ""
+                raise InputError(
+                    f"{where}: answer names no metric '{metric}'{nearest(metric, names)} (metrics: {', '.join(shown)}"
+                    f"{curves})"
+                )
+
+
+def known(protocol: Protocol) -> list[str]:
+    """The metrics that a simulation of a protocol has, in no order; estimates where a look ended the trial also where
+    it ended none."""
+    plan = protocol.plan
+    found = [f"{test.name}.reject" for test in plan.tests]
+    if len(plan.tests) > 1 and not exact.is_chain(plan.tests):
+        found.append("all.reject")
+    if plan.tests and not plan.mix and not any(test.timed for test in plan.tests):
+        found.append("familywise.error")
+    found += ["n.enrolled", "n.infused"]
+    found += [f"{e}.{part}" for e in plan.endpoints for part in ("rate", "rate.q025", "rate.q975", "enrolled.rate")]
+    found += [f"{flag}.rate" for flag in plan.flags]
+    if plan.looks:
+        found += _of_looks(protocol)
+    if plan.curves:
+        found += ["retreated.n", "retreated.responses", *(f"follow_up.{q}" for q in ("q025", "q50", "q975"))]
+    for stem in (curves.name(protocol, curve) for curve in plan.curves):
+        found += [f"{stem}.n", f"{stem}.events", f"{stem}.median.width.q50", *(f"{stem}.s{m}" for m in LANDMARKS)]
+        parts = ("median", "median.low", "median.high")
+        found += [f"{stem}.{part}.{q}" for part in parts for q in ("q025", "q50", "q975", "ne")]
+    return found
+
+
+def _of_looks(protocol: Protocol) -> list[str]:
+    plan, sections = protocol.plan, looks.groups(protocol)
+    found = [f"stop.{then}" for then in OUTCOMES]
+    for section, places in sections.items():
+        found += [f"stop.{section}.{then}" for then in looks.decided_by(protocol, places)]
+        for place in places if len(places) > 1 else []:
+            found += [f"stop.{plan.looks[place].name}.{then}" for then in looks.decided_by(protocol, [place])]
+    found += ["n.evaluated", "n.not_infused", "n.not_evaluated"]
+    if plan.in_calendar:
+        found += ["duration", "duration.q025", "duration.q975"]
+    about = {test.endpoint for test in plan.tests} | {one.endpoint for one in plan.watched} | {"orr", "cr"}
+    ends = ["", *(f".{name}" for name in sections if not plan.looks[sections[name][0]].final), f".{looks.END}"]
+    if not plan.mix:
+        judged = [e for e in plan.endpoints if e in about]
+        found += [f"{e}.{what}{end}" for e in judged for what in ("bias", "coverage") for end in ends]
+    return found
+
+
+def sentence(result: "Result") -> str:
+    """The answer: each metric of `asked` in each cell of a small sweep, else in the first and the last."""
+    cells, metrics = result.scenario.cells, asked(result)
+    trials = _trials(result.scenario.design.simulation.trials)
+    error = "± is one Monte Carlo standard error"
+    if len(cells) == 1:
+        said = _joined(clause(result, metric, figure(result, metric, 0)) for metric in metrics)
+        return capitalised(f"{said}, {where_in_words(result, 0)} ({trials}; {error}).")
+    shown = list(range(len(cells))) if len(cells) <= MOST_CELLS else [0, len(cells) - 1]
+    first = _joined(clause(result, metric, figure(result, metric, 0)) for metric in metrics)
+    parts = [f"{where_in_words(result, 0)}, {first}"]
+    for cell in shown[1:]:
+        figures = [figure(result, metric, cell, short=True) for metric in metrics]
+        parts.append(f"{where_in_words(result, cell)}, {'it is' if len(figures) == 1 else 'these are'} {listed(figures)}")
+    between = "; " if len(shown) == len(cells) else "; ...; "
+    rest = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {_world(cells[0].design)}"
+    return capitalised(f"{between.join(parts)}{rest} ({trials} a cell; {error}).")
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count:,} trials"
+
+
+def _joined(parts: Any) -> str:
+    *most, last = parts
+    return f"{', '.join(most)}, and {last}" if most else last
+
+
+def clause(result: "Result", metric: str, value: str) -> str:
+    """A metric's value as a part of a sentence: "the trial stops for futility with probability 0.7"."""
+    protocol = result.protocols[0]
+    name, _, rest = metric.partition(".")
+    if metric in _CLAUSES:
+        return _CLAUSES[metric].format(value)
+    if rest == "reject" and name in {test.name for test in protocol.tests}:
+        return f"{claim_of(result, name)} is shown with probability {value}"
+    if name == "stop":
+        where, _, then = rest.rpartition(".")
+        at = f" at '{where}'" if where else ""
+        return f"the trial {stops_in_words(protocol, cast('Then', then), where)}{at} with probability {value}"
+    heading, words = metric_in_words(result, metric)
+    if name in protocol.plan.endpoints and not look_in_words(protocol, metric):
+        words = f"rate of {WORDS[cast(Endpoint, name)]} ({words})"
+    elif name in _OF_CURVES:
+        words = f"{heading.removesuffix(', months').lower()} ({words})"
+    return f"{words}: {value}"
+
+
+def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> str:
+    """An estimate with its Monte Carlo error, and the exact value where there is one. short: with what it counts."""
+    table: Any = result.characteristics[result.characteristics["cell"] == cell]
+    if metric not in set(table["metric"]):
+        return "not known, no trial ended there,"
+    estimate, mcse = result.value(metric, cell=cell)
+    unit = _unit(metric)
+    digits = 4 if unit is None else 2
+    rows = table[(table["metric"] == metric) & (table["method"] == "exact")]
+    known = "" if rows.empty else f", exact {rows['estimate'].iloc[0]:.{digits}f}"
+    value = NOT_ESTIMABLE if math.isinf(estimate) else number(estimate, digits)
+    return f"{value} (±{number(mcse, digits)}{known}){f' {unit}' if short and unit else ''}"
+
+
+def _unit(metric: str) -> str | None:
+    """What a metric counts; None for a probability, or a rate."""
+    if metric.startswith("n.") or metric.endswith((".n", ".events", ".responses")):
+        return "patients"
+    months = metric.startswith(("duration", "follow_up")) or (".median." in metric and not metric.endswith(".ne"))
+    return "months" if months else None
+
+
+def where_in_words(result: "Result", cell: int) -> str:
+    """The worlds, and whatever else is swept, of a cell: "where the true rate of response (PR or better) is 50%"."""
+    one = result.scenario.cells[cell]
+    if not one.swept:
+        return _world(one.design)
+    truths = [key for key in one.swept if key == "world.truth"]
+    others = {key: value for key, value in one.swept.items() if key not in truths}
+    parts = [_world(one.design)] if truths else []
+    return ", ".join([*parts, *([f"at {point(others)}"] if others else [])])
+
+
+def _world(design: Design) -> str:
+    from vtrial.report.answer import world_in_words
+
+    truth = design.world.truth
+    if not isinstance(truth, Mapping):
+        return world_in_words(design)
+    scale = "as it happens" if truth.get("scale") == "latent" else "as visits document it"
+    parts = []
+    for name, stated in truth.items():
+        if name == "pfs_median":
+            parts.append(f"median progression-free survival is {stated:g} months, {scale}")
+        elif name != "scale":
+            parts.append(f"the true rate of {WORDS.get(name, name)} is {_stated(stated)}")
+    rest = world_in_words(design.model_copy(update={"world": design.world.model_copy(update={"truth": "x"})}))
+    return f"where {listed(parts)}{rest.removeprefix('in the world x')}"
+
+
+def _stated(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return listed(f"{percent(rate)} at {dose}" for dose, rate in value.items())
+    return percent(value)

@@ -1,0 +1,65 @@
+"""The section [solve] of a scenario: what number is looked for, and what it must reach."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MOST_VALUES = 2_000
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class LimitSection(BaseModel):
+    """A metric that must not exceed a limit, such as a type I error: in the world `truth` (default: the same)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    metric: str
+    at_most: Number
+    truth: Any = None
+
+
+class SolveSection(BaseModel):
+    """The smallest value of a key with which a metric reaches its target.
+
+    key: as in a sweep, such as "cohort.infused" or "look.interim.rule.count.at_most". from, to, by: the values tried,
+    ascending; or values: a list of any. metric: as in characteristics.csv. at_least or at_most: its target. limit: what
+    must hold besides.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    key: str
+    first: int | Number | None = Field(default=None, alias="from")
+    last: int | Number | None = Field(default=None, alias="to")
+    by: int | Number = 1
+    values: Annotated[list[Any], Field(min_length=1)] | None = None
+    metric: str
+    at_least: Number | None = None
+    at_most: Number | None = None
+    limit: LimitSection | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "SolveSection":
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give at_least or at_most, the target of the metric")
+        ranged = self.first is not None and self.last is not None
+        if ranged == (self.values is not None) or (self.first is None) != (self.last is None):
+            raise ValueError("give from and to, or values")
+        if self.first is not None and self.last is not None:
+            if self.by <= 0 or self.last < self.first:
+                raise ValueError(f"from {self.first:g} to {self.last:g} by {self.by:g} holds no value")
+            if (self.last - self.first) / self.by >= MOST_VALUES:
+                raise ValueError(f"from {self.first:g} to {self.last:g} by {self.by:g}: at most {MOST_VALUES} values")
+        return self
+
+    @property
+    def tried(self) -> list[Any]:
+        """The values, in order."""
+        if self.values is not None:
+            return self.values
+        assert self.first is not None
+        assert self.last is not None
+        steps = int((self.last - self.first) / self.by + 1e-9)
+        found = [self.first + k * self.by for k in range(steps + 1)]
+        return [round(value, 10) if isinstance(value, float) else value for value in found]

@@ -1,0 +1,227 @@
+"""The smallest number with which a design reaches a target: exactly where possible, else by common random numbers."""
+
+import itertools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vtrial import characteristics
+from vtrial.errors import InputError, nearest
+from vtrial.result import prepared, run
+from vtrial.scenario import Scenario, from_dict, load_scenario
+from vtrial.scenario.solve import SolveSection
+from vtrial.validation import first_problem
+
+Progress = Callable[[str, int, int], None]
+
+_COARSE = 12  # values of a first pass where each must be simulated
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What was found, None where no value reaches the target.
+
+    value: the smallest that does. lasting: the smallest from which every larger one does, too (power of exact designs
+    rises in a saw-tooth). low, high: where each is simulated, the smallest that may reach it and the smallest that
+    surely does, by the 95% Monte Carlo interval. table: a row a value: estimate, mcse, low, high, method, and the same
+    of the limit; reached: whether both hold.
+    """
+
+    asked: SolveSection
+    value: Any
+    lasting: Any
+    low: Any
+    high: Any
+    table: pd.DataFrame
+    sentence: str
+
+
+def solve(
+    scenario: Scenario | str | os.PathLike[str] | dict[str, Any],
+    *,
+    progress: Progress | None = None,
+    **asked: Any,
+) -> Solution:
+    """Find the smallest value of a key with which a metric reaches its target.
+
+    asked: the keys of [solve] (`from_` for from), in place of those of the scenario's own section.
+
+    Exact where the metric is (count designs); else each value is simulated on the same patients, all sample sizes at
+    once where the first n patients of a trial are the trial of n, other keys on a coarse grid and then between.
+
+    Raises `InputError` where nothing is asked, a value cannot be run, or the metric is not there.
+    """
+    if isinstance(scenario, dict):
+        scenario = from_dict(scenario)
+    elif not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario)
+    section = _asked(scenario, asked)
+    tried, search = section.tried, _Search(scenario, section, progress)
+    table = search.all(tried)
+    reached = [value for value, good in zip(table["value"], table["reached"], strict=True) if good]
+    failed = np.flatnonzero(~table["reached"].to_numpy())
+    after = int(failed[-1]) + 1 if failed.size else 0
+    lasting = table["value"].iloc[after] if after < len(table) else None
+    value = reached[0] if reached else None
+    simulated = bool((table["method"] == "simulated").any())
+    low = high = None
+    if simulated:
+        maybe, surely = table["value"][table["may"]], table["value"][table["surely"]]
+        low, high = (rows.iloc[0] if len(rows) else None for rows in (maybe, surely))
+    return Solution(section, value, lasting, low, high, table, _sentence(section, table, value, lasting, low, high))
+
+
+def _asked(scenario: Scenario, asked: dict[str, Any]) -> SolveSection:
+    """The section, with what is asked in its place."""
+    raw = dict(scenario.raw.get("solve", {}))
+    given = {("from" if key == "from_" else key): value for key, value in asked.items() if value is not None}
+    if not raw and not given:
+        raise InputError(
+            f"{scenario.where}: nothing to solve; give [solve] key, from, to, metric and at_least in the scenario, "
+            "or as options"
+        )
+    for one, others in (("at_least", ["at_most"]), ("at_most", ["at_least"]), ("values", ["from", "to", "by"])):
+        if one in given:
+            for other in others:
+                raw.pop(other, None)
+    if {"from", "to"} & set(given):
+        raw.pop("values", None)
+    data = raw | given
+    try:
+        return SolveSection.model_validate(data)
+    except ValueError as error:
+        from pydantic import ValidationError
+
+        if isinstance(error, ValidationError):
+            raise InputError(f"{scenario.where}: [solve] {first_problem(error, SolveSection, data)}") from None
+        raise
+
+
+class _Search:
+    """Values of the key, each judged once."""
+
+    def __init__(self, scenario: Scenario, section: SolveSection, progress: Progress | None) -> None:
+        self.scenario, self.section, self.progress = scenario, section, progress
+
+    def all(self, tried: list[Any]) -> pd.DataFrame:
+        """A row a value, in order: all of them where they are cheap, else those about the crossing."""
+        exact = self._exactly(tried)
+        if exact is not None:
+            return exact
+        if self.section.key in ("cohort.infused", "cohort.enrolled") or len(tried) <= _COARSE:
+            return self._simulated(tried)
+        coarse = sorted({int(k) for k in np.linspace(0, len(tried) - 1, _COARSE)})
+        table = self._simulated([tried[k] for k in coarse])
+        good = table["reached"].to_numpy()
+        for left, right in itertools.pairwise(coarse):
+            before, after = coarse.index(left), coarse.index(right)
+            if good[before] != good[after] and right - left > 1:
+                between = self._simulated(tried[left + 1 : right])
+                table = pd.concat([table, between])
+        order = {repr(value): k for k, value in enumerate(tried)}
+        places = np.argsort([order[repr(value)] for value in table["value"]])
+        return table.iloc[places].reset_index(drop=True)
+
+    def _cells(self, tried: list[Any], truth: Any = None) -> Scenario:
+        raw = {key: value for key, value in self.scenario.raw.items() if key not in ("solve", "sweep")}
+        changed = from_dict(raw, name=self.scenario.name, where=self.scenario.where)
+        if truth is not None:
+            changed = changed.replace({"world.truth": truth})
+        raw = changed.raw | {"sweep": {self.section.key: tried}}
+        return from_dict(raw, name=self.scenario.name, where=self.scenario.where)
+
+    def _exactly(self, tried: list[Any]) -> pd.DataFrame | None:
+        """The table where every metric asked for has an exact value in every cell."""
+        parts: list[list[dict[str, Any]]] = []
+        for metric, truth in self._metrics():
+            cells = self._cells(tried, truth)
+            _, _, protocols = prepared(cells, self.progress)
+            found: list[dict[str, Any]] = []
+            for number, protocol in enumerate(protocols):
+                rows = {row["metric"]: row for row in characteristics.exact_rows(protocol, _seed(cells))}
+                if metric not in rows:
+                    return None
+                found.append(rows[metric])
+                if self.progress is not None:
+                    self.progress("solving exactly", number + 1, len(protocols))
+            parts.append(found)
+        return self._table(tried, parts)
+
+    def _simulated(self, tried: list[Any]) -> pd.DataFrame:
+        parts: list[list[dict[str, Any]]] = []
+        for metric, truth in self._metrics():
+            result = run(self._cells(tried, truth), progress=self.progress)
+            rows = result.characteristics
+            known = list(dict.fromkeys(rows["metric"]))
+            if metric not in known:
+                raise InputError(
+                    f"{self.scenario.where}: [solve] there is no metric '{metric}'{nearest(metric, known)} "
+                    f"(metrics: {', '.join(known)})"
+                )
+            mine = rows[(rows["metric"] == metric)].drop_duplicates("cell", keep="last")  # the exact one, where it is
+            rows_in_order: Any = mine.sort_values("cell").to_dict("records")
+            parts.append(rows_in_order)
+        return self._table(tried, parts)
+
+    def _metrics(self) -> list[tuple[str, Any]]:
+        asked: list[tuple[str, Any]] = [(self.section.metric, None)]
+        if self.section.limit is not None:
+            asked.append((self.section.limit.metric, self.section.limit.truth))
+        return asked
+
+    def _table(self, tried: list[Any], parts: list[list[dict[str, Any]]]) -> pd.DataFrame:
+        columns = ["estimate", "mcse", "low", "high", "method"]
+        table = pd.DataFrame([{name: row[name] for name in columns} for row in parts[0]])
+        table.insert(0, "value", pd.Series(tried, dtype=object))
+        least, most = self.section.at_least, self.section.at_most
+        below, above = table["estimate"] - _Z * table["mcse"], table["estimate"] + _Z * table["mcse"]
+        if least is not None:
+            good, may, surely = table["estimate"] >= least, above >= least, below >= least
+        else:
+            good, may, surely = table["estimate"] <= most, below <= most, above <= most
+        if len(parts) > 1:
+            limit = self.section.limit
+            assert limit is not None
+            table["limit"] = [row["estimate"] for row in parts[1]]
+            table["limit_mcse"] = [row["mcse"] for row in parts[1]]
+            kept = table["limit"] <= limit.at_most
+            good &= kept
+            may &= table["limit"] - _Z * table["limit_mcse"] <= limit.at_most
+            surely &= table["limit"] + _Z * table["limit_mcse"] <= limit.at_most
+        table["reached"], table["may"], table["surely"] = good, may, surely
+        return table
+
+
+def _seed(scenario: Scenario) -> int:
+    return scenario.design.simulation.seed
+
+
+def _sentence(section: SolveSection, table: pd.DataFrame, value: Any, lasting: Any, low: Any, high: Any) -> str:
+    target = f"at least {section.at_least:g}" if section.at_least is not None else f"at most {section.at_most:g}"
+    what = f"{section.metric} {target}"
+    if section.limit is not None:
+        what += f", with {section.limit.metric} at most {section.limit.at_most:g}"
+        what += "" if section.limit.truth is None else f" where {section.limit.truth}"
+    first, last = table["value"].iloc[0], table["value"].iloc[-1]
+    if value is None:
+        best = table["estimate"].max() if section.at_least is not None else table["estimate"].min()
+        return f"No {section.key} from {first} to {last} reaches {what}; the best is {best:.4f}."
+    row = table[[repr(v) == repr(value) for v in table["value"]]].iloc[0]
+    error = "exact" if row["method"] == "exact" else f"±{row['mcse']:.2g}"
+    if row["method"] == "exact" and row["mcse"] > 0:
+        error = f"±{row['mcse']:.2g}, of the draws alone"
+    text = f"The smallest {section.key} that reaches {what} is {value}: {row['estimate']:.4f} ({error})"
+    if "limit" in row:
+        text += f", {section.limit.metric} {row['limit']:.4f}" if section.limit is not None else ""
+    if lasting is None:
+        text += f"; it is not kept up to {last}"
+    elif repr(lasting) != repr(value):
+        text += f"; from {lasting} on it stays reached, up to {last}"
+    if low is not None and (repr(low) != repr(value) or repr(high) != repr(value)):
+        text += f"; within Monte Carlo error it may be {low}" + (f" and surely is {high}" if high is not None else "")
+    return text + "."

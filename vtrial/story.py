@@ -1,0 +1,206 @@
+"""One simulated trial with looks, told: what each look saw, each rule against its bound, what fired and what followed.
+
+Host. The rules are judged by the same code as those of a real trial (`vtrial.judged`).
+"""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from vtrial import engine, trial
+from vtrial.conduct.looks import Held
+from vtrial.curves import DAYS
+from vtrial.decisions import OUTCOMES
+from vtrial.errors import InputError
+from vtrial.judged import judge
+from vtrial.look_characteristics import END
+from vtrial.plan import Outcome
+from vtrial.protocol import Protocol
+from vtrial.scenario import Scenario, load_scenario
+
+COLUMNS = (
+    "look", "month", "enrolled", "evaluated", "rule", "endpoint", "count", "n", "bound", "at_least", "value", "limit",
+    "fires", "then", "held", "outcome", "words",
+)  # fmt: skip
+
+
+def story_of(protocol: Protocol, *, seed: int, trial: int, where: str = "scenario") -> pd.DataFrame:
+    """A trial of a design with looks: a row for each look and rule in order of the looks, and one for each test at the
+    final analysis (look "end").
+
+    Columns: look; month (since the first enrolment; missing outside the calendar, or where the look never came),
+    enrolled (by the look; in the calendar only of what ended the trial); evaluated; rule (or test), endpoint, count, n,
+    bound (the count at which it fires, missing where none does), at_least (from it on; else up to it); value and limit
+    (of what the rule itself speaks of); fires; then; held (whether that was before the trial ended); outcome (what
+    ended the trial there, or ""); words (what was seen against the bound). What a look that was not held would have
+    seen is told where it came later, and missing where it never came.
+
+    Raises `InputError` where there are no looks.
+    """
+    if not protocol.plan.looks:
+        raise InputError(f"{where}: there is no [[look]], so a trial has no story; vtrial cohort shows its patients")
+    outcome, held, values = _simulated(protocol, seed, trial)
+    decision, plan = outcome.decision, protocol.plan
+    assert decision is not None
+    number, end = len(plan.looks), int(decision.end)
+    order = sorted(range(number), key=lambda k: (plan.looks[k].final, int(held.day[k]), k))
+    before = [k for k in order if not plan.looks[k].final]
+    ended = before.index(end) if end < number else len(before)
+    rows: list[dict[str, object]] = []
+    for place, k in enumerate(before):
+        rows += _rules(protocol, k, outcome, held, values, place <= ended)
+    rows += [_test(protocol, name, outcome, end == number) for name in decision.rejected]
+    for k in order[len(before) :]:
+        rows += _rules(protocol, k, outcome, held, values, end == number)
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.astype(dict.fromkeys(("enrolled", "evaluated", "count", "n", "bound"), "Int64"))
+
+
+def _simulated(protocol: Protocol, seed: int, number: int) -> tuple[Outcome, Held, dict[int, Any]]:
+    plan = protocol.plan
+    if not any(test.timed for test in plan.tests):
+        plan = replace(plan, curves=(), flags=())
+    told = engine.each(trial.story, plan, protocol.numbers, protocol.worlds, seed=seed, start=number)
+    return jax.tree.map(lambda a: a[0], told)
+
+
+def _rules(
+    protocol: Protocol, k: int, outcome: Outcome, held: Held, values: dict[int, Any], before_end: bool
+) -> list[dict[str, object]]:
+    """The rows of one look. before_end: whether it was held, if it came."""
+    plan, decision = protocol.plan, outcome.decision
+    assert decision is not None
+    came, ends = bool(held.comes[k]), int(decision.end)
+    here = before_end and (ends == k or (plan.looks[k].final and ends == len(plan.looks)))
+    rows: list[dict[str, object]] = []
+    for r, rule in enumerate(plan.rules):
+        if rule.look != k:
+            continue
+        row = _row(plan.looks[k].name, rule.name, rule.then, before_end and came)
+        if plan.in_calendar:
+            row["month"] = float(held.day[k]) / DAYS if came else np.nan
+        if here or not plan.in_calendar:
+            row["enrolled"] = int(outcome.enrolled) if here else int(held.day[k]) if came else pd.NA
+        row["outcome"] = ["", *OUTCOMES][int(decision.outcome)] if here else ""
+        if came:
+            timed = rule.time is not None
+            x, n = (None if timed else int(of[k, rule.watched]) for of in (held.counts, held.sizes))
+            seen = judge(protocol, r, x, n, float(values[r]) if timed else np.nan)
+            fires = bool(decision.fired[r])
+            words = seen.in_words
+            if fires != seen.fires:
+                test = next((test for test in plan.tests if test.name == rule.test), None)
+                waits = test is not None and test.after and not fires
+                words += f"; waits for '{test.after}'" if waits and test else "; its alpha had grown by then"
+            row |= {
+                "evaluated": int(held.evaluated[k]), "endpoint": seen.endpoint, "count": x, "n": n,
+                "bound": seen.bound, "at_least": seen.at_least, "value": seen.value, "limit": seen.limit,
+                "fires": fires, "words": words,
+            }  # fmt: skip
+        rows.append(row)
+    return rows
+
+
+def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dict[str, object]:
+    """The row of a test at the final analysis."""
+    test = next(test for test in protocol.plan.tests if test.name == name)
+    decision = outcome.decision
+    assert decision is not None
+    row = _row(END, name, "rejects", reached) | {"endpoint": test.endpoint}
+    if not reached:
+        return row | {"words": "no final analysis"}
+    fires = bool(decision.rejected[name])
+    if outcome.months is not None:
+        row["month"] = float(outcome.months)
+    row |= {"enrolled": int(outcome.enrolled), "evaluated": int(outcome.evaluated), "fires": fires}
+    shown = "rejects" if fires else "does not reject"
+    if test.timed:
+        curve = outcome.curves[test.endpoint, "all"]  # type: ignore[index]
+        value, low, high = (float(getattr(curve, part)) for part in ("median", "low", "high"))
+        months = [f"{v:.1f}" if np.isfinite(v) else "NE" for v in (value, low, high)]
+        return row | {"value": value, "words": f"median {months[0]} months ({months[1]} to {months[2]}): {shown}"}
+    n, x = int(getattr(outcome, test.population)), int(outcome.counts[test.endpoint])  # type: ignore[index]
+    bounds = protocol.numbers.bounds[name]
+    if bounds.ndim > 1:  # under a graph: with the alpha of the other tests that were rejected
+        others = [2**t for t, other in enumerate(decision.rejected) if other != name and decision.rejected[other]]
+        bounds = bounds[sum(others)]
+    bound, at_least = int(bounds[n]), test.alternative == "greater"
+    alone = x >= bound if at_least else x <= bound
+    there = bound <= n if at_least else bound >= 0
+    way = f"rejects from {bound} on" if at_least else f"rejects up to {bound}"
+    words = f"{x} of {n}, {way if there else f'no count of {n} rejects'}"
+    if alone and not fires:
+        words += f"; waits for '{test.after}'"
+    elif fires and not alone:
+        words += "; rejected at a look"
+    return row | {
+        "count": x, "n": n, "bound": bound if there else pd.NA, "at_least": at_least, "words": words,
+    }  # fmt: skip
+
+
+def _row(look: str, rule: str, then: str, held: bool) -> dict[str, object]:
+    """A row of which nothing is known yet."""
+    row: dict[str, object] = dict.fromkeys(COLUMNS, pd.NA)
+    row |= {"look": look, "rule": rule, "then": then, "held": held, "value": np.nan, "limit": np.nan, "month": np.nan}
+    return row | {"endpoint": "", "fires": False, "at_least": True, "outcome": "", "words": "the look never came"}
+
+
+def in_words(table: pd.DataFrame, trial: int) -> str:
+    """What happened, in a sentence, from the table of `story_of`."""
+    stopping: Any = table[(table["outcome"] != "") & (table["look"] != END)]
+    ended: Any = table[(table["look"] == END) & table["held"]]
+    early: Any = stopping[stopping["fires"] & (stopping["then"] == stopping["outcome"])]
+    if not early.empty and ended.empty:
+        first = early.iloc[0]
+        return (
+            f"Trial {trial} stopped at '{first['look']}' {_at(first)} for {first['outcome']}: {_fired(early)}; "
+            f"{first['enrolled']} patients were enrolled by then and {first['evaluated']} analysed"
+        )
+    first = (ended if not ended.empty else table[table["held"]]).iloc[0]
+    said = [f"'{row['rule']}' {'rejects' if row['fires'] else 'does not reject'}" for _, row in ended.iterrows()]
+    if not early.empty:
+        said.append(f"it ends with '{early.iloc[0]['outcome']}': {_fired(early)}")
+    result = f": {', '.join(said)}" if said else ""
+    return (
+        f"No look stopped trial {trial}, which ended {_at(first)} with {first['evaluated']} patients analysed{result}"
+    )
+
+
+def _at(row: Any) -> str:
+    return f"in month {row['month']:.1f}" if np.isfinite(row["month"]) else f"after {row['enrolled']} patients enrolled"
+
+
+def _fired(rows: Any) -> str:
+    return " and ".join(
+        f"'{row['rule']}' saw {row['words']}" + (f" with {row['endpoint']}" if pd.notna(row["count"]) else "")
+        for _, row in rows.iterrows()
+    )
+
+
+def told(
+    scenario: Scenario | str | os.PathLike[str], *, trial: int = 0, cell: int = 0, seed: int | None = None
+) -> pd.DataFrame:
+    """`story_of` a trial of a scenario, as it is in `vtrial.run`, without running the others.
+
+    Raises `InputError` for a trial or cell that is not there, or where there are no looks.
+    """
+    from vtrial.result import keep_compiled_programs, prepared
+
+    asked = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    if seed is not None:
+        asked = asked.replace({"simulation.seed": seed})
+    if not 0 <= cell < len(asked.cells):
+        raise InputError(f"cell {cell} is not there (0 to {len(asked.cells) - 1})")
+    if not 0 <= trial < 2**32:
+        raise InputError(f"trial {trial} is not there (from 0)")
+    if not asked.cells[cell].design.look:
+        raise InputError(
+            f"{asked.where}: there is no [[look]], so a trial has no story; vtrial cohort shows its patients"
+        )
+    keep_compiled_programs()
+    protocol = prepared(asked, None)[2][cell]
+    return story_of(protocol, seed=asked.design.simulation.seed, trial=trial, where=asked.where)
