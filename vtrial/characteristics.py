@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vtrial import after_stopping, engine, exact
 from vtrial import curve_characteristics as curves
-from vtrial import engine, exact
 from vtrial import look_characteristics as looks
 from vtrial.design.intervals import proportion_interval
 from vtrial.exact.looks import probabilities as of_looks
@@ -24,6 +24,7 @@ from vtrial.world import World
 
 COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
 _Z = 1.959963984540054
+WORTHWHILE = 0.8  # power from which on a design is worth running in a world
 _EXACT_SHIFTS = 10_000  # worlds over which a fixed world's between-trial shift is averaged
 
 Array = NDArray[np.float64]
@@ -86,7 +87,8 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         yield mean("familywise.error", _false_rejection(protocol, outcome, seed).astype(float), proportion=True)
     if outcome.decision is not None:
         worlds = _worlds_lived_in(protocol, seed, trials)
-        yield from looks.rows(protocol, outcome, worlds, mean, _quantile)
+        yield from looks.rows(protocol, outcome, mean, _quantile)
+        yield from after_stopping.rows(protocol, outcome, worlds, mean, _quantile, seed=seed)
     for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
         yield mean(name, number.astype(float))
     for endpoint in protocol.plan.endpoints:
@@ -107,27 +109,48 @@ def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]
     return {} if outcome.flags is None else dict(zip(protocol.plan.flags, outcome.flags.T, strict=True))
 
 
-def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
-    """Rows of all that is known exactly; none where nothing is."""
+def exact_by_world(protocol: Protocol, seed: int) -> tuple[World, dict[str, Array], float]:
+    """Worlds, all that is known exactly in each by metric, float64 (worlds,), and the worlds' effective number."""
     looks = bool(protocol.plan.looks) or protocol.plan.graph
-    if not (protocol.plan.tests or looks):
-        return
     draws, sd = protocol.worlds.size, float(protocol.numbers.between_trial_sd)
     count = draws if draws > 1 or sd == 0.0 else _EXACT_SHIFTS
     worlds = _worlds_lived_in(protocol, seed, count)
     ess = min(protocol.ess, count) if draws > 1 else float(count)
     if looks:
-        found = of_looks(protocol, worlds)
-    else:
-        plain = exact.reject_probabilities(protocol, worlds)
-        found = {"familywise.error" if n == "familywise" else f"{n}.reject": p for n, p in plain.items()}
-    for metric, p in found.items():
+        return worlds, of_looks(protocol, worlds), ess
+    plain = exact.reject_probabilities(protocol, worlds) if protocol.plan.tests else {}
+    found = {"familywise.error" if name == "familywise" else f"{name}.reject": p for name, p in plain.items()}
+    return worlds, found, ess
+
+
+def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
+    """Rows of all that is known exactly; none where nothing is.
+
+    Where there are many worlds also how a test's power spreads over them, which is no error but what is not known of
+    the truth; and in how many worlds the design is worthwhile: the claim is true, and shown with power `WORTHWHILE`.
+    """
+    worlds, found, ess = exact_by_world(protocol, seed)
+
+    def mean(metric: str, p: Array) -> Row:
         estimate = float(p.mean())
         mcse = float(p.std() / math.sqrt(ess)) if p.size > 1 else 0.0
         low, high = estimate - _Z * mcse, estimate + _Z * mcse
-        if mcse > 0.0 and not metric.startswith("n."):
+        if mcse > 0.0 and not metric.startswith("n.") and not metric.endswith(".bias"):
             low, high = interval(estimate, mcse, int(ess))
-        yield _row(metric, estimate, mcse, low, high, 0, "exact")
+        return _row(metric, estimate, mcse, low, high, 0, "exact")
+
+    for metric, p in found.items():
+        yield mean(metric, p)
+    for test in protocol.plan.tests:
+        power = found.get(f"{test.name}.reject")
+        if power is None or power.size == 1:
+            continue
+        worth = (power >= WORTHWHILE) & ~exact.null_is_true(protocol, test, worlds)
+        yield mean(f"{test.name}.worthwhile", worth.astype(float))
+        for label, q in (("q10", 0.1), ("q50", 0.5), ("q90", 0.9)):
+            estimate, half = float(np.quantile(power, q)), _Z * math.sqrt(q * (1 - q) / ess)
+            low, high = (float(np.quantile(power, min(max(q + side * half, 0.0), 1.0))) for side in (-1, 1))
+            yield _row(f"{test.name}.reject.worlds.{label}", estimate, (high - low) / (2 * _Z), low, high, 0, "exact")
 
 
 def _row(metric: str, estimate: float, mcse: float, low: float, high: float, trials: int, method: str) -> Row:

@@ -1,5 +1,4 @@
-"""What looks do to a trial: how often each stops it and for what, its size and duration, and what stopping does to the
-estimates that follow. Host, NumPy."""
+"""What looks do to a trial: how often each stops it and for what, its size and duration. Host, NumPy."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,19 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial import exact
 from vtrial.decisions import OUTCOMES
-from vtrial.design.intervals import proportion_interval
-from vtrial.estimate.proportions import Endpoint
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
-from vtrial.world import World
 
 Array = NDArray[np.float64]
 Mean = Callable[..., Any]
 
 END = "end"  # how a trial that no look stopped has ended
-LEVEL = 0.95  # of the Clopper-Pearson intervals whose coverage is told
 
 
 def names(protocol: Protocol) -> list[str]:
@@ -83,10 +77,8 @@ def decided_by(protocol: Protocol, places: list[int]) -> list[str]:
     return [then for then in OUTCOMES if then in possible]
 
 
-def rows(
-    protocol: Protocol, outcome: Outcome, worlds: World, mean: Mean, quantile: Mean
-) -> Iterator[dict[str, object]]:
-    """Rows of the table of characteristics. worlds: of the trials, or shared, trial t in t mod their number."""
+def rows(protocol: Protocol, outcome: Outcome, mean: Mean, quantile: Mean) -> Iterator[dict[str, object]]:
+    """Rows of the table of characteristics; mean, quantile: make a row of a metric's name and one value a trial."""
     for metric, happened in stops(protocol, outcome):
         yield mean(metric, happened.astype(float), proportion=True)
     yield mean("n.evaluated", outcome.evaluated.astype(float))
@@ -97,42 +89,3 @@ def rows(
         yield mean("duration", months)
         for label, q in (("q025", 0.025), ("q975", 0.975)):
             yield quantile(f"duration.{label}", months, q)
-    if not protocol.plan.mix:
-        for endpoint in _told(protocol):
-            yield from _after_stopping(protocol, outcome, worlds, mean, endpoint)
-
-
-def _told(protocol: Protocol) -> list[Endpoint]:
-    """The rates whose estimates are judged: those that tests or looks are about, response and CR."""
-    about = {test.endpoint for test in protocol.plan.tests} | {asked.endpoint for asked in protocol.plan.watched}
-    return [e for e in protocol.plan.endpoints if e in about or e in ("orr", "cr")]
-
-
-def _after_stopping(
-    protocol: Protocol, outcome: Outcome, worlds: World, mean: Mean, endpoint: Endpoint
-) -> Iterator[dict[str, object]]:
-    """Bias of the observed rate and coverage of its interval, over all trials and by where they ended."""
-    trials, decision = len(outcome.infused), outcome.decision
-    assert decision is not None
-    true = exact.true_rates(protocol, endpoint, worlds)
-    true = true[np.arange(trials) % len(true)]
-    x, n = outcome.counts[endpoint], outcome.infused
-    some = n > 0
-    bias = np.where(some, x / np.maximum(n, 1) - true, np.nan)
-    table = {}
-    for size in np.unique(n[some]):
-        table[int(size)] = proportion_interval(np.arange(size + 1), size, method="clopper-pearson", level=LEVEL)
-    low, high = np.full(trials, np.nan), np.full(trials, np.nan)
-    for size, (lower, upper) in table.items():
-        mine = n == size
-        low[mine], high[mine] = lower[x[mine]], upper[x[mine]]
-    covered = np.where(some, (low <= true) & (true <= high), np.nan)
-    yield mean(f"{endpoint}.bias", bias)
-    yield mean(f"{endpoint}.coverage", covered, proportion=True)
-    last = len(protocol.plan.looks)
-    ends = {name: [p for p in places if not protocol.plan.looks[p].final] for name, places in groups(protocol).items()}
-    for name, places in (*ends.items(), (END, [last])):
-        here = np.isin(decision.end, places)
-        if places and here.any():
-            yield mean(f"{endpoint}.bias.{name}", np.where(here, bias, np.nan))
-            yield mean(f"{endpoint}.coverage.{name}", np.where(here, covered, np.nan), proportion=True)

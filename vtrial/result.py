@@ -1,6 +1,6 @@
 """scenario -> Result: find or fit the posterior, run every cell, write the folder.
 
-The folder holds characteristics.csv, trials.parquet, report.html and, written last as the mark of a whole
+The folder holds characteristics.csv, differences.csv (of a sweep), trials.parquet, report.html and, written last as the mark of a whole
 folder, manifest.json. Every file is written under a temporary name and then renamed.
 """
 
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from vtrial import characteristics, engine, evidence, places, trial
+from vtrial import characteristics, engine, evidence, exact, places, trial
 from vtrial.described import flags_need_times
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
@@ -30,7 +30,7 @@ from vtrial.scenario import Cell, Scenario, check_cost, from_dict, load_scenario
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
 
-FILES = ("characteristics.csv", "trials.parquet", "report.html", "manifest.json")
+FILES = ("characteristics.csv", "differences.csv", "trials.parquet", "report.html", "manifest.json")
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +62,26 @@ class Result:
             known = ", ".join(dict.fromkeys(table["metric"]))
             raise InputError(f"there is no {method} metric '{metric}' in cell {cell} (metrics: {known})")
         return float(row["estimate"].iloc[0]), float(row["mcse"].iloc[0])
+
+    def differences(self) -> pd.DataFrame:
+        """Each cell of a sweep minus the first, with the error of the difference: cells meet the same patients.
+
+        Empty without a sweep.
+        """
+        from vtrial import differences
+
+        return differences.table(self)
+
+    def worlds(self, *, cell: int = 0) -> pd.DataFrame:
+        """A row a world: its true rates, and what is known exactly of the design there (power against the true rate).
+
+        Raises `InputError` for a cell that is not there.
+        """
+        protocol = self.protocols[self._there(cell)]
+        seed = self.scenario.design.simulation.seed
+        lived, found, _ = characteristics.exact_by_world(protocol, seed)
+        rates = {f"{e}.true": exact.true_rates(protocol, e, lived) for e in protocol.plan.endpoints}
+        return pd.DataFrame(rates | found)
 
     def answer(self) -> str:
         """The answer in one sentence, with numbers and their Monte Carlo errors."""
@@ -131,6 +151,10 @@ class Result:
         folder = writable(out)
         (folder / "manifest.json").unlink(missing_ok=True)
         write_table(folder / "characteristics.csv", self.characteristics)
+        if self.scenario.swept:
+            write_table(folder / "differences.csv", self.differences())
+        else:
+            (folder / "differences.csv").unlink(missing_ok=True)
         write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
         self.report(folder / "report.html")
         write_manifest(folder, self.manifest)

@@ -182,7 +182,11 @@ class Levels:
         """Counts from the bounds of a test with looks; place -1: at the end."""
         if test.method == "exact":
             numbers = [look.when.infused for look, _ in self.looks(test.name)]
-            if self.planned is None or None in numbers or any(look.analyse == "all" for look, _ in self.looks(test.name)):
+            if (
+                self.planned is None
+                or None in numbers
+                or any(look.analyse == "all" for look, _ in self.looks(test.name))
+            ):
                 raise InputError(
                     f"{self.where}: [[test]] '{test.name}': method = \"exact\" with looks needs fixed numbers of "
                     'patients ([cohort] infused, analyse = "called"); or method = "normal"'

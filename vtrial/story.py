@@ -23,17 +23,18 @@ from vtrial.protocol import Protocol
 from vtrial.scenario import Scenario, load_scenario
 
 COLUMNS = (
-    "look", "month", "enrolled", "evaluated", "rule", "endpoint", "count", "n", "bound", "at_least", "value", "limit",
+    "look", "month", "enrolled", "infused", "evaluated", "rule", "endpoint", "count", "n", "bound", "at_least", "value", "limit",
     "fires", "then", "held", "outcome", "words",
 )  # fmt: skip
 
 
 def story_of(protocol: Protocol, *, seed: int, trial: int, where: str = "scenario") -> pd.DataFrame:
     """A trial of a design with looks: a row for each look and rule in order of the looks, and one for each test at the
-    final analysis (look "end").
+    final analysis (look "end"; one without a test where there is none).
 
-    Columns: look; month (since the first enrolment; missing outside the calendar, or where the look never came),
-    enrolled (by the look; in the calendar only of what ended the trial); evaluated; rule (or test), endpoint, count, n,
+    Columns: look; month (since the first enrolment; missing outside the calendar, or where the look never came);
+    enrolled and infused (where the trial ended, and outside the calendar at each look), evaluated; rule (or test),
+    endpoint, count, n,
     bound (the count at which it fires, missing where none does), at_least (from it on; else up to it); value and limit
     (of what the rule itself speaks of); fires; then; held (whether that was before the trial ended); outcome (what
     ended the trial there, or ""); words (what was seen against the bound). What a look that was not held would have
@@ -53,11 +54,12 @@ def story_of(protocol: Protocol, *, seed: int, trial: int, where: str = "scenari
     rows: list[dict[str, object]] = []
     for place, k in enumerate(before):
         rows += _rules(protocol, k, outcome, held, values, place <= ended)
-    rows += [_test(protocol, name, outcome, end == number) for name in decision.rejected]
+    names = [test.name for test in plan.tests] or [""]
+    rows += [_test(protocol, name, outcome, end == number) for name in names]
     for k in order[len(before) :]:
         rows += _rules(protocol, k, outcome, held, values, end == number)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype(dict.fromkeys(("enrolled", "evaluated", "count", "n", "bound"), "Int64"))
+    return table.astype(dict.fromkeys(("enrolled", "infused", "evaluated", "count", "n", "bound"), "Int64"))
 
 
 def _simulated(protocol: Protocol, seed: int, number: int) -> tuple[Outcome, Held, dict[int, Any]]:
@@ -83,8 +85,10 @@ def _rules(
         row = _row(plan.looks[k].name, rule.name, rule.then, before_end and came)
         if plan.in_calendar:
             row["month"] = float(held.day[k]) / DAYS if came else np.nan
-        if here or not plan.in_calendar:
-            row["enrolled"] = int(outcome.enrolled) if here else int(held.day[k]) if came else pd.NA
+        elif came:
+            row |= {"enrolled": int(held.day[k]), "infused": int(held.evaluated[k])}
+        if here:
+            row |= {"enrolled": int(outcome.enrolled), "infused": int(outcome.infused)}
         row["outcome"] = ["", *OUTCOMES][int(decision.outcome)] if here else ""
         if came:
             timed = rule.time is not None
@@ -96,6 +100,8 @@ def _rules(
                 test = next((test for test in plan.tests if test.name == rule.test), None)
                 waits = test is not None and test.after and not fires
                 words += f"; waits for '{test.after}'" if waits and test else "; its alpha had grown by then"
+            if fires and rule.tests and before_end and not here:
+                words += f"; the trial goes on until {' and '.join(rule.tests)} have been rejected"
             row |= {
                 "evaluated": int(held.evaluated[k]), "endpoint": seen.endpoint, "count": x, "n": n,
                 "bound": seen.bound, "at_least": seen.at_least, "value": seen.value, "limit": seen.limit,
@@ -107,16 +113,18 @@ def _rules(
 
 def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dict[str, object]:
     """The row of a test at the final analysis."""
-    test = next(test for test in protocol.plan.tests if test.name == name)
     decision = outcome.decision
     assert decision is not None
-    row = _row(END, name, "rejects", reached) | {"endpoint": test.endpoint}
+    row = _row(END, name, "rejects" if name else "", reached)
     if not reached:
-        return row | {"words": "no final analysis"}
-    fires = bool(decision.rejected[name])
+        return row | {"words": "not reached"}
     if outcome.months is not None:
         row["month"] = float(outcome.months)
-    row |= {"enrolled": int(outcome.enrolled), "evaluated": int(outcome.evaluated), "fires": fires}
+    row |= {part: int(getattr(outcome, part)) for part in ("enrolled", "infused", "evaluated")}
+    if not name:
+        return row | {"words": "ends as planned"}
+    test, fires = next(test for test in protocol.plan.tests if test.name == name), bool(decision.rejected[name])
+    row |= {"endpoint": test.endpoint, "fires": fires}
     shown = "rejects" if fires else "does not reject"
     if test.timed:
         curve = outcome.curves[test.endpoint, "all"]  # type: ignore[index]
@@ -126,8 +134,8 @@ def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dic
     n, x = int(getattr(outcome, test.population)), int(outcome.counts[test.endpoint])  # type: ignore[index]
     bounds = protocol.numbers.bounds[name]
     if bounds.ndim > 1:  # under a graph: with the alpha of the other tests that were rejected
-        others = [2**t for t, other in enumerate(decision.rejected) if other != name and decision.rejected[other]]
-        bounds = bounds[sum(others)]
+        names = [other.name for other in protocol.plan.tests]
+        bounds = bounds[sum(2**t for t, other in enumerate(names) if other != name and decision.rejected[other])]
     bound, at_least = int(bounds[n]), test.alternative == "greater"
     alone = x >= bound if at_least else x <= bound
     there = bound <= n if at_least else bound >= 0
@@ -158,10 +166,11 @@ def in_words(table: pd.DataFrame, trial: int) -> str:
         first = early.iloc[0]
         return (
             f"Trial {trial} stopped at '{first['look']}' {_at(first)} for {first['outcome']}: {_fired(early)}; "
-            f"{first['enrolled']} patients were enrolled by then and {first['evaluated']} analysed"
+            f"{first['enrolled']} patients were enrolled by then, {first['infused']} infused and {first['evaluated']} analysed"
         )
-    first = (ended if not ended.empty else table[table["held"]]).iloc[0]
-    said = [f"'{row['rule']}' {'rejects' if row['fires'] else 'does not reject'}" for _, row in ended.iterrows()]
+    tests: Any = ended[ended["rule"] != ""]
+    first = ended.iloc[0]
+    said = [f"'{row['rule']}' {'rejects' if row['fires'] else 'does not reject'}" for _, row in tests.iterrows()]
     if not early.empty:
         said.append(f"it ends with '{early.iloc[0]['outcome']}': {_fired(early)}")
     result = f": {', '.join(said)}" if said else ""
@@ -175,10 +184,12 @@ def _at(row: Any) -> str:
 
 
 def _fired(rows: Any) -> str:
-    return " and ".join(
-        f"'{row['rule']}' saw {row['words']}" + (f" with {row['endpoint']}" if pd.notna(row["count"]) else "")
-        for _, row in rows.iterrows()
-    )
+    said = []
+    for _, row in rows.iterrows():
+        counted, comma, fires = row["words"].partition(",")
+        with_what = f" with {row['endpoint']}" if pd.notna(row["count"]) else ""
+        said.append(f"'{row['rule']}' {'counted' if with_what else 'saw'} {counted}{with_what}{comma}{fires}")
+    return " and ".join(said)
 
 
 def told(

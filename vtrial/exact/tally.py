@@ -5,9 +5,12 @@ from numpy.typing import NDArray
 from scipy.special import betainc
 
 from vtrial import look_characteristics
+from vtrial.after_stopping import LEVEL, told
 from vtrial.conduct.windows import Watched
 from vtrial.decisions import OUTCOMES, RulePlan
-from vtrial.exact import null_is_true
+from vtrial.design.intervals import proportion_interval
+from vtrial.estimate.proportions import Endpoint
+from vtrial.exact import null_is_true, true_rates
 from vtrial.exact.joint import Part, part_of
 from vtrial.protocol import Protocol
 from vtrial.world import World
@@ -31,6 +34,30 @@ class Tally:
         self.stopped: dict[tuple[int, str], Array] = {}  # by look and outcome; look -1: at the end
         self.rejected: dict[int, Array] = {}  # by set of rejected tests, when the trial has ended
         self.evaluated = np.zeros(worlds.size)
+        # Bias and coverage of rates are known where patients in the analysis are all there are.
+        self.estimated = {} if self.plan.in_calendar else self._followed_to_the_end()
+        self.mean = {axis: np.zeros(worlds.size) for axis in self.estimated}
+        self.covered = {axis: np.zeros(worlds.size) for axis in self.estimated}
+
+    def _followed_to_the_end(self) -> dict[int, tuple[Endpoint, Array]]:
+        """Axes that are counted to the last patient: the endpoint, and its true rate in each world."""
+        tested = {part_of(Watched(test.endpoint)): test.endpoint for test in self.plan.tests}  # type: ignore[arg-type]
+        return {
+            axis: (tested[part], true_rates(self.protocol, tested[part], self.worlds))  # type: ignore[arg-type]
+            for axis, part in enumerate(self.axes)
+            if part in tested and tested[part] in told(self.protocol)
+        }
+
+    def _estimate(self, n: int, ended: Array, weight: Array) -> None:
+        """Add the estimates of trials that end with n patients. ended: (first, second, worlds)."""
+        if n == 0:
+            return
+        for axis, (_, true) in self.estimated.items():
+            mass = ended.sum(1 - axis)[: n + 1] * weight
+            x = np.arange(len(mass))
+            low, high = proportion_interval(x, n, method="clopper-pearson", level=LEVEL)
+            self.mean[axis] += (x / n) @ mass
+            self.covered[axis] += (mass * ((low[:, None] <= true) & (true <= high[:, None]))).sum(0)
 
     def _grid(self, table: Array, part: Part) -> Whole:
         """The count of an endpoint in each cell of a table, (first, second)."""
@@ -101,6 +128,8 @@ class Tally:
                 here = decided == then
                 if here.any():
                     self._add(self.stopped, (k, OUTCOMES[then - 1]), table[here].sum(0) * reach)
+            if stops.any() and self.estimated:
+                self._estimate(n, np.where(stops[:, :, None], table, 0.0), reach)
             for new in np.unique(codes):
                 mine = codes == new
                 if (mine & stops).any():
@@ -140,6 +169,7 @@ class Tally:
                     self._add(self.rejected, int(new), mass.sum((0, 1)) * weight)
                 total += mass.sum((0, 1)) * weight
             self.evaluated += n * total
+            self._estimate(n, table, weight)
             self._final_rules(n, table, codes, weight)
 
     def _final_rules(self, n: int, table: Array, codes: Whole, weight: Array) -> None:
@@ -196,6 +226,9 @@ class Tally:
                     ]
                     found[f"stop.{name}.{then}"] = sum(mine, none)
         found = {name: np.clip(value, 0.0, 1.0) for name, value in found.items()}
+        for axis, (endpoint, true) in self.estimated.items():
+            found[f"{endpoint}.bias"] = self.mean[axis] - true
+            found[f"{endpoint}.coverage"] = self.covered[axis]
         found["n.evaluated"] = self.evaluated
         if not self.plan.in_calendar:
             found["n.infused"] = self.evaluated

@@ -112,7 +112,9 @@ def sentence(result: "Result") -> str:
     parts = [f"{where_in_words(result, 0)}, {first}"]
     for cell in shown[1:]:
         figures = [figure(result, metric, cell, short=True) for metric in metrics]
-        parts.append(f"{where_in_words(result, cell)}, {'it is' if len(figures) == 1 else 'these are'} {listed(figures)}")
+        parts.append(
+            f"{where_in_words(result, cell)}, {'it is' if len(figures) == 1 else 'these are'} {listed(figures)}"
+        )
     between = "; " if len(shown) == len(cells) else "; ...; "
     rest = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {_world(cells[0].design)}"
     return capitalised(f"{between.join(parts)}{rest} ({trials} a cell; {error}).")

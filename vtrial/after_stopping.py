@@ -1,0 +1,84 @@
+"""What stopping does to the estimates that follow: bias and coverage, over all trials and given where they ended."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtrial import exact
+from vtrial.design.intervals import proportion_interval
+from vtrial.estimate.proportions import Endpoint
+from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.look_characteristics import END, groups
+from vtrial.plan import Outcome
+from vtrial.protocol import Protocol
+from vtrial.true_medians import true_medians
+from vtrial.world import World
+
+Make = Callable[..., Any]
+
+LEVEL = 0.95  # of the intervals whose coverage is told: Clopper-Pearson of a rate, log-log of a median
+
+
+def rows(
+    protocol: Protocol, outcome: Outcome, worlds: World, mean: Make, quantile: Make, *, seed: int
+) -> Iterator[dict[str, object]]:
+    """Rows of the table of characteristics. worlds: of the trials, or shared, trial t in t mod their number.
+
+    Of rates the mean error and the coverage; of medians, in a single world, the median error over trials (not estimable
+    ranks above every number) and the coverage, of trials whose lower limit is estimable.
+    """
+    if protocol.plan.mix:
+        return
+    ends = where_ended(protocol, outcome)
+    for endpoint in told(protocol):
+        error, covered = _of_rate(protocol, outcome, worlds, endpoint)
+        for suffix, here in ends.items():
+            yield mean(f"{endpoint}.bias{suffix}", np.where(here, error, np.nan))
+            yield mean(f"{endpoint}.coverage{suffix}", np.where(here, covered, np.nan), proportion=True)
+    curves = tuple(e for e in TIME_ENDPOINTS if (e, "all") in outcome.curves)
+    if not curves or protocol.worlds.size > 1 or protocol.plan.shifted:
+        return
+    for endpoint, true in true_medians(protocol, curves, seed=seed).items():
+        estimate = outcome.curves[endpoint, "all"]
+        error = estimate.median.astype(float) - true if np.isfinite(true) else np.full(len(estimate.median), np.nan)
+        low, high = estimate.low.astype(float), estimate.high.astype(float)
+        covered = np.where(np.isfinite(low), (low <= true) & (true <= high), np.nan)
+        for suffix, here in ends.items():
+            if np.isfinite(true):
+                yield quantile(f"{endpoint}.median.bias{suffix}", error[here], 0.5)
+            yield mean(f"{endpoint}.median.coverage{suffix}", np.where(here, covered, np.nan), proportion=True)
+
+
+def told(protocol: Protocol) -> list[Endpoint]:
+    """The rates whose estimates are judged: those that tests or looks are about, response and CR."""
+    about = {test.endpoint for test in protocol.plan.tests} | {asked.endpoint for asked in protocol.plan.watched}
+    return [e for e in protocol.plan.endpoints if e in about or e in ("orr", "cr")]
+
+
+def where_ended(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.bool_]]:
+    """The trials that ended in each place, by suffix of a metric: "" for all, ".interim", ".end"; those that some
+    did."""
+    decision, last = outcome.decision, len(protocol.plan.looks)
+    assert decision is not None
+    ends = {name: [p for p in places if not protocol.plan.looks[p].final] for name, places in groups(protocol).items()}
+    found = {f".{name}": np.isin(decision.end, places) for name, places in (*ends.items(), (END, [last]))}
+    return {"": np.ones(len(outcome.infused), bool)} | {name: here for name, here in found.items() if here.any()}
+
+
+def _of_rate(
+    protocol: Protocol, outcome: Outcome, worlds: World, endpoint: Endpoint
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Error of each trial's observed rate, and whether its interval holds the true one; NaN without patients."""
+    true = exact.true_rates(protocol, endpoint, worlds)
+    true = true[np.arange(len(outcome.infused)) % len(true)]
+    x, n = outcome.counts[endpoint], outcome.infused
+    some = n > 0
+    low, high = np.full(len(n), np.nan), np.full(len(n), np.nan)
+    for size in np.unique(n[some]):
+        mine = n == size
+        lower, upper = proportion_interval(np.arange(size + 1), size, method="clopper-pearson", level=LEVEL)
+        low[mine], high[mine] = lower[x[mine]], upper[x[mine]]
+    error = np.where(some, x / np.maximum(n, 1) - true, np.nan)
+    return error, np.where(some, (low <= true) & (true <= high), np.nan)

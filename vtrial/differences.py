@@ -1,0 +1,74 @@
+"""Cells of a sweep against its first: they meet the same patients, so a difference is known better than its parts."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vtrial.characteristics import clustered_mcse
+from vtrial.decisions import OUTCOMES
+
+if TYPE_CHECKING:
+    from vtrial.result import Result
+
+_Z = 1.959963984540054
+COLUMNS = ("cell", "metric", "difference", "mcse", "low", "high", "trials", "method")
+
+
+def table(result: "Result") -> pd.DataFrame:
+    """Each cell minus the first, metric by metric: difference, its own Monte Carlo error, 95% interval.
+
+    Paired by trial where simulated; of exact values where both have no error. Medians of times are left out: not
+    estimable is no number. One further column for each swept key.
+    """
+    first, *others = result.protocols
+    rows: list[dict[str, Any]] = []
+    by_cell = {cell: part for cell, part in result.trials.groupby("cell", sort=True)}
+    exact: Any = result.characteristics[result.characteristics["method"] == "exact"]
+    base = _numbers(by_cell[0])
+    known = exact[exact["cell"] == 0].set_index("metric")
+    for place, protocol in enumerate(others, start=1):
+        here = _numbers(by_cell[place])
+        most = max((first, protocol), key=lambda p: p.worlds.size)
+        draws = (np.arange(len(by_cell[0])) % most.worlds.size).astype(np.int64)
+        swept = {key: value for key, value in result.scenario.cells[place].swept.items()}
+        found: list[dict[str, Any]] = []
+        for metric in [name for name in here if name in base]:
+            difference = here[metric] - base[metric]
+            some = np.isfinite(difference)
+            if not some.any():
+                continue
+            estimate = float(difference[some].mean())
+            mcse = clustered_mcse(difference[some], draws[some], most.worlds.size, most.ess)
+            found.append(_row(place, metric, estimate, mcse, int(some.sum()), "simulated"))
+        for _, row in exact[exact["cell"] == place].iterrows():
+            if row["metric"] in known.index and row["mcse"] == 0.0 == known.loc[row["metric"], "mcse"]:
+                estimate = float(row["estimate"] - known.loc[row["metric"], "estimate"])
+                found.append(_row(place, row["metric"], estimate, 0.0, 0, "exact"))
+        rows += [row | {key: _shown(value) for key, value in swept.items()} for row in found]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *result.scenario.swept])
+
+
+def _row(cell: int, metric: str, estimate: float, mcse: float, trials: int, method: str) -> dict[str, Any]:
+    half = 0.0 if math.isnan(mcse) else _Z * mcse
+    values = (cell, metric, estimate, mcse, estimate - half, estimate + half, trials, method)
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _numbers(trials: pd.DataFrame) -> dict[str, np.ndarray]:
+    """What is averaged over trials, by metric, float64 (trials,)."""
+    found = {
+        name: trials[name].to_numpy(float)
+        for name in trials.columns
+        if name.endswith((".reject", ".rate")) or name in ("n.enrolled", "n.infused", "n.evaluated", "duration")
+    }
+    if "outcome" in trials:
+        found |= {f"stop.{then}": (trials["outcome"] == then).to_numpy(float) for then in OUTCOMES}
+    return found
+
+
+def _shown(value: Any) -> Any:
+    from vtrial.scenario.sweep import shown
+
+    return shown(value)
