@@ -222,6 +222,26 @@ def cohort(
     out.print(f"Parquet, CSV and XPT are in {plain(str(folder))}/", style="dim")
 
 
+@app.command()
+def story(
+    scenario: Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file, with looks.")],
+    trial: Annotated[int, typer.Option(help="Which simulated trial, from 0.")] = 0,
+    cell: Annotated[int, typer.Option(help="Which cell of a sweep, from 0.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="0 to 2**32 - 1, in place of the scenario's.")] = None,
+) -> None:
+    """Tell one virtual trial: what each look saw, each rule against its bound, what fired and what followed."""
+    from vtrial import story as room
+    from vtrial.report.looks_tables import story_texts
+    from vtrial.scenario import load_scenario
+
+    asked = load_scenario(scenario)
+    with waiting(f"simulating trial {trial} of {asked.name}"):
+        table = room.told(asked, trial=trial, cell=cell, seed=seed)
+    out.print(plain(f"{room.in_words(table, trial)}."))
+    out.print()
+    out.print(as_table(story_texts(table)))
+
+
 def main() -> None:
     """The entry point: bad input ends with one line and status 2, a refused fit with 1, Ctrl-C with 130."""
     from vtrial.posterior import FitError

@@ -3,7 +3,7 @@
 A test or a rule is a table of counts by number of patients, made once on the host (`vtrial.design`, `vtrial.rules`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
@@ -52,7 +52,7 @@ class RulePlan:
     """
 
     look: int
-    name: str
+    name: str = field(compare=False)
     watched: int
     at_least: bool
     then: Then

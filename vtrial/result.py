@@ -140,6 +140,22 @@ class Result:
 
         return survival.states(self, cell=self._there(cell))
 
+    def story(self, trial: int = 0, *, cell: int = 0) -> pd.DataFrame:
+        """What each look of one simulated trial saw, a row a rule; see `vtrial.story.story_of`.
+
+        Raises `InputError` for a trial or cell that is not there, or a design without looks.
+        """
+        from vtrial.story import story_of
+
+        protocol, seed = self.protocols[self._there(cell)], self.scenario.design.simulation.seed
+        return story_of(protocol, seed=seed, trial=_trial(trial), where=self.scenario.where)
+
+    def plot_story(self, trial: int = 0, *, cell: int = 0) -> "Chart":
+        """`story` as a chart: what was seen against the bounds. Raises `InputError` as it does."""
+        from vtrial.report import story_chart
+
+        return story_chart.story(self.story(trial, cell=cell), trial)
+
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write the report, one self-contained HTML file, whole or not at all."""
         from vtrial.report import html

@@ -23,8 +23,8 @@ from vtrial.protocol import Protocol
 from vtrial.scenario import Scenario, load_scenario
 
 COLUMNS = (
-    "look", "month", "enrolled", "infused", "evaluated", "rule", "endpoint", "count", "n", "bound", "at_least", "value", "limit",
-    "fires", "then", "held", "outcome", "words",
+    "look", "month", "enrolled", "infused", "evaluated", "rule", "endpoint", "count", "n", "bound", "at_least",
+    "value", "limit", "fires", "then", "held", "outcome", "words",
 )  # fmt: skip
 
 
@@ -166,7 +166,8 @@ def in_words(table: pd.DataFrame, trial: int) -> str:
         first = early.iloc[0]
         return (
             f"Trial {trial} stopped at '{first['look']}' {_at(first)} for {first['outcome']}: {_fired(early)}; "
-            f"{first['enrolled']} patients were enrolled by then, {first['infused']} infused and {first['evaluated']} analysed"
+            f"{first['enrolled']} patients were enrolled by then, {first['infused']} infused and {first['evaluated']} "
+            "analysed"
         )
     tests: Any = ended[ended["rule"] != ""]
     first = ended.iloc[0]

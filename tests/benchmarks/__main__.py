@@ -2,7 +2,7 @@
 
 Each line is a ratio or a figure beside its budget. What is compared runs in turn (A B A B ...), so that a drift
 of the machine falls on both; the median is shown. These are measurements, not tests: a missed budget is
-printed as such and ends with status 1.
+printed as such and ends with status 1. `python -m tests.benchmarks looks` runs those of looks alone.
 """
 
 import math
@@ -14,56 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 import vtrial
-from vtrial import engine, result, scenario
-from vtrial.protocol import Protocol, prepare
-
-HERE = Path(__file__).parent
-REPEATS = 7
-missed: list[str] = []
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def in_turn(*works: Callable[[], object], repeats: int = REPEATS) -> list[list[float]]:
-    """Seconds of each work, run in turn after one warm-up."""
-    for work in works:
-        work()
-    times: list[list[float]] = [[] for _ in works]
-    for _ in range(repeats):
-        for row, work in zip(times, works, strict=True):
-            row.append(seconds(work))
-    return times
-
-
-def line(what: str, figure: float, budget: float, unit: str, *, at_least: bool = False, note: str = "") -> None:
-    met = figure >= budget if at_least else figure <= budget
-    if not met:
-        missed.append(what)
-    bound = "at least" if at_least else "at most"
-    print(
-        f"{'ok    ' if met else 'MISSED'} {what}: {figure:.2f} {unit} ({bound} {budget:g}){'; ' + note if note else ''}"
-    )
-
-
-def protocol(name_or_data: str | dict) -> Protocol:
-    asked = scenario.from_dict(name_or_data) if isinstance(name_or_data, dict) else vtrial.load_scenario(name_or_data)
-    read = vtrial.load_evidence()
-    return prepare(asked.cells[0], read, vtrial.fit(read), where="bench")
-
-
-def simulate(p: Protocol, trials: int) -> Callable[[], object]:
-    return lambda: engine.simulate(p.plan, p.numbers, p.worlds, seed=1, trials=trials)
+from tests.benchmarks import looks
+from tests.benchmarks.measuring import HERE, REPEATS, in_turn, line, missed, of_r, protocol, r_has, seconds, simulate
+from vtrial import result
+from vtrial.protocol import prepare
 
 
 def full_trials() -> None:
@@ -116,18 +76,6 @@ def count_design() -> None:
         at_least=True,
         note=note,
     )
-
-
-def r_has(*packages: str) -> bool:
-    wanted = "; ".join(f"library({package})" for package in packages)
-    return (
-        shutil.which("Rscript") is not None
-        and not subprocess.run(["Rscript", "-e", wanted], capture_output=True).returncode
-    )
-
-
-def of_r(script: str, *arguments: str) -> str:
-    return subprocess.run(["Rscript", HERE / script, *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def survival_design() -> None:
@@ -239,10 +187,12 @@ def from_the_shell() -> None:
 def main() -> None:
     result.keep_compiled_programs()
     print(f"{os.cpu_count()} cores, {platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}")
-    for measure in (
-        full_trials, everything, count_design, survival_design, exported, from_the_shell, million_trials
-    ):  # fmt: skip
-        measure()
+    measures = (
+        full_trials, everything, count_design, looks.run_all, survival_design, exported, from_the_shell, million_trials
+    )  # fmt: skip
+    for measure in measures:
+        if not sys.argv[1:] or measure.__module__.rpartition(".")[2] in sys.argv[1:]:
+            measure()
     if missed:
         sys.exit(1)
 

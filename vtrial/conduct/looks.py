@@ -4,7 +4,7 @@ Days are whole days since the first enrolment. Patients are taken in order of in
 order of their number. A look that never comes has day `NEVER`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import jax
@@ -27,9 +27,9 @@ _LAST = 2**31 - 1
 
 @dataclass(frozen=True)
 class LookPlan:
-    """What of a look is structure. every: it takes everybody evaluable, not only those whose follow-up called it."""
+    """What of a look is structure, its name apart. every: it takes all who are evaluable, not only those calling it."""
 
-    name: str
+    name: str = field(compare=False)
     when: When
     every: bool = False
 

@@ -24,8 +24,8 @@ NOT_YET = (
 )
 _LOOKS = "A look counts the first so many infused, each at full follow-up; enrolment waits for it."
 _LOOKS_IN_CALENDAR = (
-    "A look counts what is documented by then of the patients whose follow-up is long enough; enrolment goes on until it "
-    "stops the trial."
+    "A look counts what is documented by then of the patients whose follow-up is long enough; enrolment goes on until "
+    "it stops the trial."
 )
 _AFTER = "After the end, rates{times} are of all infused by then, followed as long as the others would be."
 

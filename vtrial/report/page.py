@@ -11,7 +11,18 @@ from markupsafe import Markup
 
 from vtrial.estimate.times import WORDS, TimeEndpoint
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, histogram, over_cut, reruns, survival, swimmer, tables, times_table
+from vtrial.report import (
+    assumptions,
+    charts,
+    histogram,
+    looks,
+    over_cut,
+    reruns,
+    survival,
+    swimmer,
+    tables,
+    times_table,
+)
 from vtrial.report.answer import mix_in_words, not_yet, precision, sentence, world_in_words
 from vtrial.report.figures import Figure, drawn
 from vtrial.report.fitted import correction_in_words
@@ -34,7 +45,13 @@ def render(result: "Result") -> str:
     ]
     answers = [_answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
     times = _times(result)
-    figures = [*answers, *times["times_figures"], *(figure for part in fits for figure in part["figures"])]
+    of_looks = looks.shown(result)
+    figures = [
+        *answers,
+        *of_looks["looks_figures"],
+        *times["times_figures"],
+        *(figure for part in fits for figure in part["figures"]),
+    ]
     return (
         environment()
         .get_template(_TEMPLATE)
@@ -43,6 +60,7 @@ def render(result: "Result") -> str:
             **_characteristics(result),
             **_assumed(result),
             **times,
+            **of_looks,
             answer_figures=answers,
             fits=fits,
             provenance=provenance_table(result.manifest),

@@ -1,10 +1,10 @@
 """Metrics of looks, what looks count, and when they are held, in words."""
 
-from typing import cast, get_args
+from typing import cast
 
 from vtrial import look_characteristics as looks
 from vtrial.conduct.windows import WORDS as GRADES
-from vtrial.conduct.windows import Watched, watched
+from vtrial.conduct.windows import watched
 from vtrial.decisions import OUTCOMES, Then
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
@@ -100,14 +100,16 @@ def counted_in_words(endpoint: str) -> str:
     """What a rule counts: "response (PR or better) by month 3"; of a time, its median."""
     if endpoint in TIME_ENDPOINTS:
         return endpoint.upper()
-    asked: Watched = watched(endpoint)
-    if asked.endpoint in GRADES:
-        words = GRADES[asked.endpoint]
-    else:
-        words = WORDS[cast(Endpoint, asked.endpoint)]
-    assert asked.endpoint in (*get_args(Endpoint), *GRADES)
+    asked = watched(endpoint)
+    words = endpoint_in_words(asked.endpoint)
     month = f" {'at' if asked.endpoint in ('pfs', 'os') else 'by'} month {asked.window:g}" if asked.window else ""
     return f"{words}{month}"
+
+
+def endpoint_in_words(endpoint: str) -> str:
+    """What a rule counts, its window aside."""
+    name = endpoint.partition("@")[0]
+    return GRADES[name] if name in GRADES else WORDS[cast(Endpoint, name)]
 
 
 def when_in_words(section: LookSection) -> str:
