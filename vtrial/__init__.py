@@ -4,12 +4,15 @@ The map, in the order in which data flows:
 
     priors/<study>/ -> evidence -> models -> posterior -> truth, world -> protocol
         -> trial (cohort -> conduct -> estimate -> decisions) -> engine, exact -> characteristics -> result -> report
+    looks: rules, sequential -> protocol; interim in the trial; look_characteristics, after_stopping; story, actual, solving
     and from the engine: replication (the paper's own numbers against replications), datasets (one trial, as ADaM)
 
 Words: *enrolled* patients had leukapheresis, *infused* ones received the dose. A *world* is one set of true
 rates: a posterior draw, or a stated truth. *Power* and *type I error* are rejection probabilities in one world,
 *assurance* is their average over the worlds of a posterior. A *cell* is one point of a sweep. A *flag* is a yes or no
-of a patient, a *measure* a number, beside response, toxicity and times: priors.toml of a study describes them.
+of a patient, a *measure* a number, beside response, toxicity and times: priors.toml of a study describes them. A *look*
+is a data cut before the end, a *rule* what may stop the trial there, a *window* the months by which an endpoint must be
+documented to count (`orr@3`).
 
 Public names are imported when first used; PyMC only when something must be fitted.
 """
