@@ -59,6 +59,7 @@ def solve(
     metric: Annotated[str | None, typer.Option(help="What must reach the target: orr.reject, ...")] = None,
     at_least: Annotated[float | None, typer.Option(help="The target, from below.")] = None,
     at_most: Annotated[float | None, typer.Option(help="The target, from above.")] = None,
+    cell: Cell = 0,
     as_json: Json = False,
 ) -> None:
     """The smallest number of patients (or bound, null, follow-up) with which a design reaches a target.
@@ -70,7 +71,7 @@ def solve(
     asked: dict[str, Any] = {"key": key, "metric": metric, "at_least": at_least, "at_most": at_most}
     asked |= {name: _whole(value) for name, value in (("from_", first), ("to", last), ("by", by))}
     with thinking() as step:
-        found = search(scenario, progress=step, **asked)
+        found = search(scenario, cell=cell, progress=step, **asked)
     table = found.table
     if as_json:
         rows = table.astype(object).where(table.notna(), None).to_dict("records")

@@ -44,12 +44,14 @@ class Solution:
 def solve(
     scenario: Scenario | str | os.PathLike[str] | dict[str, Any],
     *,
+    cell: int = 0,
     progress: Progress | None = None,
     **asked: Any,
 ) -> Solution:
     """Find the smallest value of a key with which a metric reaches its target.
 
-    asked: the keys of [solve] (`from_` for from), in place of those of the scenario's own section.
+    asked: the keys of [solve] (`from_` for from), in place of those of the scenario's own section. cell: of the
+    scenario's sweep, whose design and truth are meant.
 
     Exact where the metric is (count designs); else each value is simulated on the same patients, all sample sizes at
     once where the first n patients of a trial are the trial of n, other keys on a coarse grid and then between.
@@ -60,8 +62,10 @@ def solve(
         scenario = from_dict(scenario)
     elif not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
+    if not 0 <= cell < len(scenario.cells):
+        raise InputError(f"{scenario.where}: cell {cell} is not there (0 to {len(scenario.cells) - 1})")
     section = _asked(scenario, asked)
-    tried, search = section.tried, _Search(scenario, section, progress)
+    tried, search = section.tried, _Search(scenario, section, cell, progress)
     table = search.all(tried)
     reached = [value for value, good in zip(table["value"], table["reached"], strict=True) if good]
     failed = np.flatnonzero(~table["reached"].to_numpy())
@@ -105,8 +109,9 @@ def _asked(scenario: Scenario, asked: dict[str, Any]) -> SolveSection:
 class _Search:
     """Values of the key, each judged once."""
 
-    def __init__(self, scenario: Scenario, section: SolveSection, progress: Progress | None) -> None:
+    def __init__(self, scenario: Scenario, section: SolveSection, cell: int, progress: Progress | None) -> None:
         self.scenario, self.section, self.progress = scenario, section, progress
+        self.swept = scenario.cells[cell].swept
 
     def all(self, tried: list[Any]) -> pd.DataFrame:
         """A row a value, in order: all of them where they are cheap, else those about the crossing."""
@@ -130,8 +135,7 @@ class _Search:
     def _cells(self, tried: list[Any], truth: Any = None) -> Scenario:
         raw = {key: value for key, value in self.scenario.raw.items() if key not in ("solve", "sweep")}
         changed = from_dict(raw, name=self.scenario.name, where=self.scenario.where)
-        if truth is not None:
-            changed = changed.replace({"world.truth": truth})
+        changed = changed.replace(self.swept | ({} if truth is None else {"world.truth": truth}))
         raw = changed.raw | {"sweep": {self.section.key: tried}}
         return from_dict(raw, name=self.scenario.name, where=self.scenario.where)
 
