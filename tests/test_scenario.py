@@ -202,7 +202,10 @@ BAD: dict[str, tuple[str, str]] = {
     "text for a truth value": (PLAIN + '[world]\nextrapolate = "yes"\n', "[world] extrapolate = 'yes': "),
     "text for a section": ('world = "karmma"\n' + PLAIN, "world = 'karmma': a table is needed"),
     "list for a section": ("cohort = [1]\n" + PLAIN, "cohort = [1]: a table is needed"),
-    "table for a list": ('[test]\nname = "orr"\nendpoint = "orr"\nnull = 0.5\n', "input should be a valid list"),
+    "table for a list": (
+        '[test]\nname = "orr"\nendpoint = "orr"\nnull = 0.5\n',
+        "[test] is one table: entries of a list are",
+    ),
     "text for a test": ('test = ["orr"]\n', "[[test]] number 1 = 'orr': a table is needed"),
     # numbers of patients
     "nobody enrolled": (PLAIN + "[cohort]\nenrolled = 0\n", "enrolled = 0: input should be greater than or equal to 1"),
@@ -319,7 +322,10 @@ BAD: dict[str, tuple[str, str]] = {
         PLAIN + "[calendar]\ndata_cut = { month = 1, months_after_last_infusion = 2 }\n",
         "[calendar] data_cut: give one of month and months_after_last_infusion",
     ),
-    "cut misspelt": (PLAIN + "[calendar]\ndata_cut = { months = 1 }\n", "[calendar] data_cut.months = 'months': "),
+    "cut misspelt": (
+        PLAIN + "[calendar]\ndata_cut = { months = 1 }\n",
+        "[calendar] data_cut has no key 'months'; did you",
+    ),
     "endpoint not modelled": (PLAIN + '[simulation]\nendpoints = ["ttp"]\n', "[simulation] endpoints.0 = 'ttp': "),
     "nothing to count": ('[[arm]]\nname = "one"\n[simulation]\nendpoints = []\n', "nothing would be counted"),
     # sweeps

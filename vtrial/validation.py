@@ -34,7 +34,7 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any) ->
 
 
 def place(location: tuple[int | str, ...], given: Any = None) -> str:
-    """A location as it is written in TOML: ``[cohort] enrolled``, ``[[test]] 'orr' null``, ``[[look]] 'a' rule 'b'``."""
+    """A location as it is written in TOML: ``[cohort] enrolled``, ``[[look]] 'interim' rule 'few' at_least``."""
     if not location:
         return "the file"
     section, *rest = location

@@ -207,18 +207,18 @@ def test_the_histogram_counts_every_trial_and_agrees_with_the_decisions(karmma_r
 
 
 def test_the_normal_tests_excess_is_stated(karmma_result: Result, karmma_html: str) -> None:
-    sizes = tables.sizes(karmma_result).set_index("test")
+    table = sizes.sizes(karmma_result).set_index("test")
     assert list(sizes["n"]) == [128, 128]
     assert sizes.at["cr", "size"] == pytest.approx(0.0298, abs=5e-5)
     assert sizes.at["orr", "size"] < 0.025
-    (sentence,) = tables.excess(sizes.reset_index())
+    (sentence,) = sizes.excess(table.reset_index())
     assert "'cr'" in sentence
     assert sentence.replace("'", "&#39;") in karmma_html
     assert "stated, not repaired" in karmma_html
 
 
 def test_sizes_over_the_numbers_that_occur(sample_size_result: Result) -> None:
-    sizes = tables.sizes(sample_size_result)
+    table = sizes.sizes(sample_size_result)
     assert len(sizes) == 18
     assert (sizes["low"] <= sizes["size"]).all()
     assert (sizes["size"] <= sizes["high"]).all()

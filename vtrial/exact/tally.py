@@ -213,6 +213,8 @@ class Tally:
                     wrong |= is_true if code >> t & 1 else False
                 error += np.where(wrong, mass, 0.0)
             found["familywise.error"] = error
+        if not self.plan.looks:
+            return {name: np.clip(value, 0.0, 1.0) for name, value in found.items()}
         for then in OUTCOMES:
             found[f"stop.{then}"] = sum((m for (_, what), m in self.stopped.items() if what == then), none)
         for section, places in look_characteristics.groups(self.protocol).items():

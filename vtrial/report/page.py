@@ -98,7 +98,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
     timed = bool(result.protocols[0].plan.curves)
     if timed and not result.scenario.swept:
         shown = cells
-    sizes, of_times = tables.sizes(result), reruns.sizes_of_times(result)
+    exact_sizes, of_times = sizes.sizes(result), reruns.sizes_of_times(result)
     return {
         "swept": listed(result.scenario.swept) if result.scenario.swept else "",
         "cells": len(cells),
@@ -106,10 +106,11 @@ def _characteristics(result: "Result") -> dict[str, Any]:
         "rows_left_out": left_out,
         "details": [_every_metric(result, cell.number, timed) for cell in shown],
         "cells_left_out": len(cells) - len(shown) if shown else 0,
-        "sizes": None if sizes.empty else tables.sizes_table(sizes, "sizes"),
+        "sizes": None if exact_sizes.empty else sizes.sizes_table(exact_sizes, "sizes"),
         "sizes_of_times": None if of_times.empty else reruns.sizes_of_times_table(of_times, "sizes-of-times"),
-        "excess": [] if sizes.empty else tables.excess(sizes),
-        "posterior_method": not sizes.empty and bool((sizes["method"] == "posterior").any()),
+        "excess": [] if exact_sizes.empty else sizes.excess(exact_sizes),
+        "posterior_method": not exact_sizes.empty and bool((exact_sizes["method"] == "posterior").any()),
+        "count_method": not exact_sizes.empty and bool((exact_sizes["method"] == "count").any()),
     }
 
 

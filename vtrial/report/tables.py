@@ -1,4 +1,4 @@
-"""The tables of a report: operating characteristics, exact sizes, fitted rates, diagnostics."""
+"""The tables of a report: operating characteristics, fitted rates, diagnostics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,15 @@ import pandas as pd
 from great_tables import GT, loc, style
 from markupsafe import Markup
 
-from vtrial.design.one_sample import size_and_power
 from vtrial.estimate.proportions import ENDPOINTS, WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
 from vtrial.evidence.priors import Normal, Priors
 from vtrial.posterior import DESCRIBED, Posterior
-from vtrial.report.answer import precision
+from vtrial.report.answer import of_looks, precision
 from vtrial.report.fitted import fitted_rates
-from vtrial.report.words import metric_in_words, number, percent
+from vtrial.report.words import metric_in_words, number
 from vtrial.scenario.sweep import shown
-from vtrial.sequential import ALPHA
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -83,11 +81,12 @@ def headlines() -> list[str]:
 def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
     """The decision metrics of every cell of a sweep, a group a metric; and how many rows were left out.
 
-    Without tests: the rates of every endpoint. With times: their medians too, and how wide the interval is of the one
-    that the answer is about.
+    Without tests and looks: the rates of every endpoint. With looks: how trials end, patients and months. With times:
+    their medians too, and how wide the interval is of the one that the answer is about.
     """
     metric: Any = result.characteristics["metric"]
     wanted = metric.str.endswith(DECISIONS)
+    wanted |= metric.isin(of_looks(result))
     if not wanted.any():
         wanted = metric.isin([f"{endpoint}.rate" for endpoint in ENDPOINTS])
     wanted |= metric.isin([*headlines(), *precision(result)])
@@ -100,88 +99,6 @@ def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
         rows.insert(0, key, [str(values[number]) for number in rows["cell"]])
     table = _figures_table(rows.drop(columns=["cell", "words", "metric"]).head(MOST_ROWS), name, group="group")
     return table, max(0, len(rows) - MOST_ROWS)
-
-
-def sizes(result: "Result") -> pd.DataFrame:
-    """Exact size of each test at its null, a row for each test and number of patients that differ between cells.
-
-    Columns: test, endpoint, null, method, alpha (NaN for "posterior"), population, n (the most frequent number of
-    patients), critical, size (at n), n_low, n_high (that occurred), low, high (least and greatest size there),
-    mean (size over trials). The size is that of the test alone, every patient having the endpoint with the null's rate.
-    """
-    rows: dict[tuple[object, ...], dict[str, object]] = {}
-    for cell, protocol in enumerate(result.protocols):
-        trials: Any = result.trials[result.trials["cell"] == cell]
-        for test in (test for test in protocol.tests if not test.timed):
-            occurred = trials[f"n.{test.population}"].value_counts(normalize=True).sort_index()
-            n, weight = occurred.index.to_numpy(int), occurred.to_numpy()
-            critical = protocol.numbers.bounds[test.name][n]
-            at_null = np.asarray(size_and_power(critical, n, test.null, test.alternative))
-            most = int(np.argmax(weight))
-            alpha = math.nan if test.method == "posterior" else ALPHA if test.alpha is None else test.alpha
-            key = (test.name, test.null, test.method, alpha, test.alternative, test.population, int(n[most]))
-            row = {
-                "test": test.name, "endpoint": test.endpoint, "null": test.null, "method": test.method, "alpha": alpha,
-                "alternative": test.alternative, "population": test.population, "n": int(n[most]),
-                "critical": int(critical[most]), "size": float(at_null[most]), "n_low": int(n.min()),
-                "n_high": int(n.max()), "low": float(at_null.min()), "high": float(at_null.max()),
-                "mean": float(at_null @ weight),
-            }  # fmt: skip
-            rows.setdefault(key, row)
-    return pd.DataFrame(list(rows.values()))
-
-
-def sizes_table(table: Any, name: str) -> Markup:
-    """`sizes` for readers."""
-    rows = []
-    for _, row in table.head(MOST_ROWS).iterrows():
-        n, critical = row["n"], row["critical"]
-        sign, possible = ("≥", critical <= n) if row["alternative"] == "greater" else ("≤", critical >= 0)
-        above = row["size"] > row["alpha"]
-        rows.append(
-            {
-                "test": row["test"],
-                "null": percent(row["null"]),
-                "method": row["method"],
-                "alpha": "–" if math.isnan(row["alpha"]) else f"{row['alpha']:g}",
-                "n": f"{n} {row['population']}",
-                "rejects": f"{sign} {critical} ({critical / n:.1%})" if possible and n else "never",
-                "size": f"{row['size']:.4f}{' > alpha' if above else ''}",
-                "occurred": f"{row['n_low']}" if row["n_low"] == row["n_high"] else f"{row['n_low']} – {row['n_high']}",
-                "range": number(row["low"])
-                if row["n_low"] == row["n_high"]
-                else f"{row['low']:.4f} – {row['high']:.4f}",
-                "mean": f"{row['mean']:.4f}{' > alpha' if row['mean'] > row['alpha'] else ''}",
-            }
-        )
-    labels = {
-        "n": "n, most frequent", "rejects": "rejects at", "size": "exact size", "occurred": "n", "range": "size",
-        "mean": "mean size",
-    }  # fmt: skip
-    spanners = {"over the n that occurred": ["occurred", "range", "mean"]}
-    right = ["null", "alpha", "n", "rejects", "size", "occurred", "range", "mean"]
-    return drawn(pd.DataFrame(rows), name, labels=labels, right=right, code=["test"], spanners=spanners)
-
-
-def excess(table: Any) -> list[str]:
-    """A sentence for each test whose exact size exceeds its alpha, at one n or on average over those that occurred."""
-    sentences = []
-    for (test, method, alpha), rows in table.groupby(["test", "method", "alpha"], sort=False):
-        above = rows[(rows["size"] > alpha) | (rows["mean"] > alpha)]
-        if above.empty:
-            continue
-        worst = above.loc[above["mean"].idxmax()]
-        if worst["n_low"] == worst["n_high"]:
-            size = f"{worst['size']:.4f} at n = {worst['n']}"
-        else:
-            occurred = f"the n that occurred ({worst['n_low']} to {worst['n_high']}), and up to {worst['high']:.4f}"
-            size = f"{worst['mean']:.4f} on average over {occurred}"
-        often = "" if len(rows) == 1 else f"; it exceeds alpha in {len(above)} of its {len(rows)} rows below"
-        null = percent(worst["null"])
-        sentences.append(
-            f"The {method} test '{test}' of the null {null} has an exact size of {size}; its alpha is {alpha:g}{often}."
-        )
-    return sentences
 
 
 def fitted(evidence: Evidence, posterior: Posterior, name: str) -> Markup:
