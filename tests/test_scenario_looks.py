@@ -396,6 +396,10 @@ BAD: dict[str, tuple[str, str]] = {
         look("infused = 20", more='analyse = "all"') + rule(endpoint='"orr"'),
         "[[look]] 'interim': analyse = \"all\" needs follow_up_months",
     ),
+    "two looks at the end": (
+        look("final = true") + rule(endpoint='"orr"') + look("final = true", "last") + rule(endpoint='"orr"'),
+        "[[look]] 'last': 'interim' is at the final analysis already; put its rules there",
+    ),
     # order
     "an order of one": (look(more='order = ["harm"]') + rule(), "order: ['harm'] is not an order of harm, futility, "),
     "an order with one twice": (
@@ -695,11 +699,7 @@ LATER: dict[str, tuple[str, str]] = {
         "[[test]] 'orr': method = \"exact\" with looks needs fixed numbers of patients",
     ),
     "beta of no fixed size": (
-        NO_SIZE
-        + SPENDS
-        + "beta = 0.2\nassumed = 0.7\n"
-        + look()
-        + rule("spending", then='"futility"', information=0.5),
+        NO_SIZE + BETA + look() + rule("spending", then='"futility"', information=0.5),
         "[[test]] 'orr': beta needs a fixed number of patients at the end",
     ),
     "no gamma": (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from vtrial import exact
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.look_characteristics import END, groups
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
@@ -37,7 +37,7 @@ def rows(
         for suffix, here in ends.items():
             yield mean(f"{endpoint}.bias{suffix}", np.where(here, error, np.nan))
             yield mean(f"{endpoint}.coverage{suffix}", np.where(here, covered, np.nan), proportion=True)
-    curves = tuple(e for e in TIME_ENDPOINTS if (e, "all") in outcome.curves)
+    curves: tuple[TimeEndpoint, ...] = tuple(e for e in TIME_ENDPOINTS if (e, "all") in outcome.curves)
     if not curves or protocol.worlds.size > 1 or protocol.plan.shifted:
         return
     for endpoint, true in true_medians(protocol, curves, seed=seed).items():

@@ -231,7 +231,7 @@ def story(
 ) -> None:
     """Tell one virtual trial: what each look saw, each rule against its bound, what fired and what followed."""
     from vtrial import story as room
-    from vtrial.report.looks_tables import story_texts
+    from vtrial.report.after_tables import story_texts
     from vtrial.scenario import load_scenario
 
     asked = load_scenario(scenario)

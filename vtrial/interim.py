@@ -53,7 +53,7 @@ def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
     for look in sorted({plan.rules[r].look for r in asked}):
         # Where a look never comes its day is beyond every follow-up, and nobody asks what it shows.
         follow_up = jnp.minimum(found.day[look], survival.NEVER - 1) - days.infusion
-        follow_up = jnp.where(follow_up < numbers.looks.needed[look], -1, follow_up)
+        follow_up = jnp.where(found.mine[look], follow_up, -1)
         mine = [r for r in asked if plan.rules[r].look == look]
         wanted: set[TimeEndpoint] = {plan.rules[r].time[0] for r in mine}  # type: ignore[index]
         ordered = times.prepared(_followed(cohort, follow_up, plan), cohort.dose, wanted)

@@ -1,7 +1,7 @@
 """scenario -> Result: find or fit the posterior, run every cell, write the folder.
 
-The folder holds characteristics.csv, differences.csv (of a sweep), trials.parquet, report.html and, written last as the mark of a whole
-folder, manifest.json. Every file is written under a temporary name and then renamed.
+The folder holds characteristics.csv, differences.csv (of a sweep), trials.parquet, report.html and, written last as
+the mark of a whole folder, manifest.json. Every file is written under a temporary name and then renamed.
 """
 
 import os
@@ -30,7 +30,8 @@ from vtrial.scenario import Cell, Scenario, check_cost, from_dict, load_scenario
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
 
-FILES = ("characteristics.csv", "differences.csv", "trials.parquet", "report.html", "manifest.json")
+FILES = ("characteristics.csv", "trials.parquet", "report.html", "manifest.json")  # and DIFFERENCES, of a sweep
+DIFFERENCES = "differences.csv"
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,9 +169,9 @@ class Result:
         (folder / "manifest.json").unlink(missing_ok=True)
         write_table(folder / "characteristics.csv", self.characteristics)
         if self.scenario.swept:
-            write_table(folder / "differences.csv", self.differences())
+            write_table(folder / DIFFERENCES, self.differences())
         else:
-            (folder / "differences.csv").unlink(missing_ok=True)
+            (folder / DIFFERENCES).unlink(missing_ok=True)
         write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
         self.report(folder / "report.html")
         write_manifest(folder, self.manifest)

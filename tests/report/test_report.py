@@ -13,7 +13,7 @@ import pytest
 
 import vtrial
 from vtrial.errors import InputError
-from vtrial.report import assumptions, charts, histogram, html, tables, words
+from vtrial.report import assumptions, charts, histogram, html, sizes, tables, words
 from vtrial.result import Result
 
 # What may look like an address in the page: the paper's DOI, and names that nothing fetches.
@@ -208,9 +208,9 @@ def test_the_histogram_counts_every_trial_and_agrees_with_the_decisions(karmma_r
 
 def test_the_normal_tests_excess_is_stated(karmma_result: Result, karmma_html: str) -> None:
     table = sizes.sizes(karmma_result).set_index("test")
-    assert list(sizes["n"]) == [128, 128]
-    assert sizes.at["cr", "size"] == pytest.approx(0.0298, abs=5e-5)
-    assert sizes.at["orr", "size"] < 0.025
+    assert list(table["n"]) == [128, 128]
+    assert table.at["cr", "size"] == pytest.approx(0.0298, abs=5e-5)
+    assert table.at["orr", "size"] < 0.025
     (sentence,) = sizes.excess(table.reset_index())
     assert "'cr'" in sentence
     assert sentence.replace("'", "&#39;") in karmma_html
@@ -219,10 +219,10 @@ def test_the_normal_tests_excess_is_stated(karmma_result: Result, karmma_html: s
 
 def test_sizes_over_the_numbers_that_occur(sample_size_result: Result) -> None:
     table = sizes.sizes(sample_size_result)
-    assert len(sizes) == 18
-    assert (sizes["low"] <= sizes["size"]).all()
-    assert (sizes["size"] <= sizes["high"]).all()
-    assert sizes["mean"].between(sizes["low"], sizes["high"]).all()
+    assert len(table) == 18
+    assert (table["low"] <= table["size"]).all()
+    assert (table["size"] <= table["high"]).all()
+    assert table["mean"].between(table["low"], table["high"]).all()
 
 
 def test_every_setting_is_listed(karmma_result: Result, sample_size_result: Result) -> None:

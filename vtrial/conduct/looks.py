@@ -61,6 +61,7 @@ class LookNumbers:
 class Held:
     """The looks of a trial, arrays (looks,): day; whether it comes before the final analysis (those at it: True);
     evaluated: patients analysed. counts, sizes: patients with each watched endpoint, of how many, (looks, watched).
+    mine: who is analysed, bool (looks, patients); None outside the calendar.
     """
 
     day: Any
@@ -68,6 +69,7 @@ class Held:
     evaluated: Any
     counts: Any
     sizes: Any
+    mine: Any = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def hold(
             day, key = jnp.where(takes, other_day, day), jnp.where(takes, other_key, key)
         return day, key
 
-    held: list[tuple[Any, Any, Any, Any, Any]] = []
+    held: list[tuple[Any, ...]] = []
     for i, look in enumerate(looks):
         if look.final:
             day, mine, complete = final_day, cohort.infused, [cohort.infused] * len(watched)
@@ -167,13 +169,14 @@ def hold(
             enough = [days.infusion + jnp.maximum(numbers.needed[i], window) <= day for window in windows]
             mine = cohort.infused & (days.infusion + numbers.needed[i] <= day)
             if not look.every:
-                mine = mine & (days.key <= key)
+                mine = mine
             complete = [mine & window for window in enough]
         counts = [_number(whole & mask) for whole, mask in zip(complete, masks, strict=True)]
         comes = jnp.ones((), bool) if look.final else day <= jnp.minimum(final_day, NEVER - 1)
-        held.append((day, comes, _number(mine), counts, [_number(whole) for whole in complete]))
-    day, comes, evaluated, counts, sizes = zip(*held, strict=True)
-    return Held(*(jnp.stack(part) for part in (day, comes, evaluated)), *(_table(part) for part in (counts, sizes)))
+        held.append((day, comes, _number(mine), counts, [_number(whole) for whole in complete], mine))
+    day, comes, evaluated, counts, sizes, mine = zip(*held, strict=True)
+    stacked = [jnp.stack(part) for part in (day, comes, evaluated)]
+    return Held(*stacked, counts=_table(counts), sizes=_table(sizes), mine=jnp.stack(mine))
 
 
 def _table(rows: tuple[list[Any], ...]) -> Any:

@@ -106,6 +106,9 @@ class Walk:
                 extra, within = part, max(outer, key=lambda k: axes[k].level)
             else:
                 axes.append(part)
+        if extra is not None and not all(_no_news(axis, axes[within]) for axis in axes):
+            axes.append(extra)
+            extra, within = None, -1
         if len(axes) > 2:
             raise NoExactPath("more than two endpoints")
         return cls(protocol, tuple(axes), extra, within, tuple(order))
@@ -123,7 +126,7 @@ class Walk:
         if len(self.axes) == 2:
             both = patient.probability(*self.axes)
             steps = {(1, 1): both, (1, 0): p[0] - both, (0, 1): p[1] - both}
-            steps[0, 0] = 1.0 - sum(steps.values())
+            steps[0, 0] = 1.0 - p[0] - p[1] + both
         elif self.axes:
             steps = {(1, 0): p[0], (0, 0): 1.0 - p[0]}
         else:
@@ -182,6 +185,12 @@ def _without(steps: dict[tuple[int, int], Array], axis: int) -> dict[tuple[int, 
         kept = (0, move[1]) if axis == 0 else (move[0], 0)
         found[kept] = found[kept] + p if kept in found else p
     return found
+
+
+def _no_news(axis: Part, outer: Part) -> bool:
+    """Whether an endpoint, given `outer`, says nothing of the deeper levels within it: it is a level up to that, as far
+    as visits have documented it."""
+    return axis == outer or (axis.latent == outer.latent and axis.level <= outer.level and not axis.mrd)
 
 
 def _last(protocol: Protocol, part: Part) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from vtrial import curve_characteristics as curves
 from vtrial import exact
 from vtrial import look_characteristics as looks
+from vtrial.after_stopping import told
 from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.decisions import OUTCOMES
 from vtrial.errors import InputError, nearest
@@ -59,10 +60,13 @@ def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
 
 
 def known(protocol: Protocol) -> list[str]:
-    """The metrics that a simulation of a protocol has, in no order; estimates where a look ended the trial also where
-    it ended none."""
+    """The metrics that a run of a protocol can have, in no order: also those that are known only where trials ended at
+    a look, or where exact answers exist."""
     plan = protocol.plan
     found = [f"{test.name}.reject" for test in plan.tests]
+    if protocol.worlds.size > 1 or plan.shifted:  # known where they are exact
+        over = ("worthwhile", *(f"reject.worlds.{q}" for q in ("q10", "q50", "q90")))
+        found += [f"{test.name}.{what}" for test in plan.tests for what in over]
     if len(plan.tests) > 1 and not exact.is_chain(plan.tests):
         found.append("all.reject")
     if plan.tests and not plan.mix and not any(test.timed for test in plan.tests):
@@ -91,10 +95,9 @@ def _of_looks(protocol: Protocol) -> list[str]:
     found += ["n.evaluated", "n.not_infused", "n.not_evaluated"]
     if plan.in_calendar:
         found += ["duration", "duration.q025", "duration.q975"]
-    about = {test.endpoint for test in plan.tests} | {one.endpoint for one in plan.watched} | {"orr", "cr"}
     ends = ["", *(f".{name}" for name in sections if not plan.looks[sections[name][0]].final), f".{looks.END}"]
     if not plan.mix:
-        judged = [e for e in plan.endpoints if e in about]
+        judged = [*told(protocol), *(f"{e}.median" for e in TIME_ENDPOINTS if (e, "all") in plan.curves)]
         found += [f"{e}.{what}{end}" for e in judged for what in ("bias", "coverage") for end in ends]
     return found
 
@@ -136,7 +139,11 @@ def clause(result: "Result", metric: str, value: str) -> str:
     if metric in _CLAUSES:
         return _CLAUSES[metric].format(value)
     if rest == "reject" and name in {test.name for test in protocol.tests}:
-        return f"{claim_of(result, name)} is shown with probability {value}"
+        chain = [name]
+        while before := next(test.after for test in protocol.tests if test.name == chain[0]):
+            chain.insert(0, before)
+        verb = "is" if len(chain) == 1 else "are"
+        return f"{' and then '.join(claim_of(result, one) for one in chain)} {verb} shown with probability {value}"
     if name == "stop":
         where, _, then = rest.rpartition(".")
         at = f" at '{where}'" if where else ""
@@ -152,13 +159,18 @@ def clause(result: "Result", metric: str, value: str) -> str:
 def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> str:
     """An estimate with its Monte Carlo error, and the exact value where there is one. short: with what it counts."""
     table: Any = result.characteristics[result.characteristics["cell"] == cell]
-    if metric not in set(table["metric"]):
-        return "not known, no trial ended there,"
-    estimate, mcse = result.value(metric, cell=cell)
+    rows: Any = table[table["metric"] == metric].set_index("method")
+    if rows.empty:
+        return "not known (not in these trials, or not exactly)"
+    method = "simulated" if "simulated" in rows.index else "exact"
+    estimate, mcse = rows.loc[method, ["estimate", "mcse"]].astype(float)
     unit = _unit(metric)
     digits = 4 if unit is None else 2
-    rows = table[(table["metric"] == metric) & (table["method"] == "exact")]
-    known = "" if rows.empty else f", exact {rows['estimate'].iloc[0]:.{digits}f}"
+    known = ""
+    if method == "exact":
+        known = ", exact but for the number of draws"
+    elif "exact" in rows.index:
+        known = f", exact {float(rows.at['exact', 'estimate']):.{digits}f}"
     value = NOT_ESTIMABLE if math.isinf(estimate) else number(estimate, digits)
     return f"{value} (±{number(mcse, digits)}{known}){f' {unit}' if short and unit else ''}"
 
@@ -167,7 +179,8 @@ def _unit(metric: str) -> str | None:
     """What a metric counts; None for a probability, or a rate."""
     if metric.startswith("n.") or metric.endswith((".n", ".events", ".responses")):
         return "patients"
-    months = metric.startswith(("duration", "follow_up")) or (".median." in metric and not metric.endswith(".ne"))
+    shares = metric.endswith(".ne") or ".coverage" in metric
+    months = metric.startswith(("duration", "follow_up")) or (".median." in metric and not shares)
     return "months" if months else None
 
 

@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from vtrial import engine, exact, timing
+from vtrial import characteristics, exact, timing
 from vtrial.curves import DOSED, STEPS_OF
 from vtrial.evidence import correlation_names
 from vtrial.evidence.priors import Normal
 from vtrial.protocol import Protocol
+from vtrial.report.looks_tables import prior_in_words
 from vtrial.report.words import claim_of, listed, number
+from vtrial.scenario.rules import name_of
 from vtrial.scenario.sections import TestSection
 from vtrial.scenario.sweep import shown
 from vtrial.sequential import ALPHA
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from vtrial.result import Result
 
 SHIFTS = (0.3, 0.5)  # between-trial SDs, logit scale, at which the answer is also shown
+
+_OF_SPENDING = ("gamma", "beta", "beta_spending", "beta_gamma", "assumed", "events")
 
 NEARLY_CIRCULAR = (
     "A between-trial SD of 0 means that the next trial is exactly like this study: over the study's own posterior, the "
@@ -54,6 +58,15 @@ def settings(result: "Result") -> pd.DataFrame:
     add("[calendar]", "calendar", dumped["calendar"], raw.get("calendar", {}))
     for k, test in enumerate(design.test):
         add(f"[[test]] {test.name}", f"test.{test.name}", dumped["test"][k], raw["test"][k], test)
+    if design.multiplicity is not None:
+        add("[multiplicity]", "multiplicity", dumped["multiplicity"], raw.get("multiplicity", {}))
+    for k, look in enumerate(design.look):
+        given, path = raw["look"][k], f"look.{look.name}"
+        entry = {key: value for key, value in dumped["look"][k].items() if key != "rule"}
+        add(f"[[look]] {look.name}", path, entry, given)
+        for j, rule in enumerate(look.rule):
+            place = f"{path}.rule.{name_of(rule)}"
+            add(f"[[look]] {look.name}, rule {name_of(rule)}", place, dumped["look"][k]["rule"][j], given["rule"][j])
     add("[simulation]", "simulation", dumped["simulation"], raw.get("simulation", {}))
     return pd.DataFrame(rows, columns=["section", "key", "value", "origin"])
 
@@ -108,14 +121,13 @@ def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
         {"sd": "0 (as above)"}
         | {name: _with_error(*known.loc[f"{name}.reject", ["estimate", "mcse"]].astype(float)) for name in names}
     ]
-    count = protocol.worlds.size
     seed = protocol.design.simulation.seed
     for sd in SHIFTS:
         numbers = dataclasses.replace(protocol.numbers, between_trial_sd=np.float32(sd))
         moved = dataclasses.replace(protocol, numbers=numbers, plan=dataclasses.replace(protocol.plan, shifted=True))
-        worlds = engine.worlds_of_trials(moved.plan, numbers, moved.worlds, seed=seed, trials=count)
-        answers = exact.reject_probabilities(moved, worlds)
-        error = {name: float(answers[name].std()) / math.sqrt(min(protocol.ess, count)) for name in names}
+        _, found, ess = characteristics.exact_by_world(moved, seed)
+        answers = {name: found[f"{name}.reject"] for name in names}
+        error = {name: float(answers[name].std()) / math.sqrt(ess) for name in names}
         rows.append({"sd": f"{sd:g}"} | {name: _with_error(float(answers[name].mean()), error[name]) for name in names})
     first = next(test for test in protocol.tests if not test.timed)
     rate = float(exact.true_rates(protocol, first.endpoint, protocol.worlds).mean())  # type: ignore[arg-type]
@@ -164,13 +176,19 @@ def _in_words(path: str, key: str, value: Any, protocol: Protocol, test: TestSec
     if path == "simulation.endpoints" and value is None:
         return "all that the study models: " + ", ".join(_counted(protocol))
     if test is not None and value is None:
-        return {"alpha": f"{ALPHA:g}", "prior": "Beta(1, 1)"}.get(key, "") if _applies(key, test) else "does not apply"
+        given = {"alpha": f"{ALPHA:g}" if protocol.design.multiplicity is None else "its share by [multiplicity]"}
+        given |= {"prior": "Beta(1, 1)"}
+        return given.get(key, "none") if _applies(key, test) else "does not apply"
     if test is not None and key == "scale" and test.method != "log-rank":
         return "does not apply"
     if test is not None and key == "null" and test.timed:
         return f"{value:g} months"
+    if path.startswith("look."):
+        return _of_look(key, value, protocol)
     if test is not None and key == "prior":
         return f"Beta({', '.join(f'{v:g}' for v in value)})"
+    if isinstance(value, Mapping) and path.startswith("multiplicity.") and value:
+        return "; ".join(f"{name}: {shown(inner)}" for name, inner in value.items())
     if value == {} or value == "":
         return {"correlation": "those of priors.toml", "after": "none"}.get(key, "none")
     if isinstance(value, bool):
@@ -178,8 +196,41 @@ def _in_words(path: str, key: str, value: Any, protocol: Protocol, test: TestSec
     return f"{value:g}" if isinstance(value, float) else str(shown(value))
 
 
+def _of_look(key: str, value: Any, protocol: Protocol) -> str:
+    """A setting of a look, or of its rule."""
+    if value is None or value == []:
+        planned = protocol.levels.planned
+        left = {"name": "its kind", "endpoint": "that of its test", "tests": "none"}
+        left["final"] = "as planned" if planned is None else f"{planned}, as planned"
+        return left.get(key, "none")
+    if key == "when":
+        return shown_when(value)
+    if key == "prior":
+        return prior_in_words(value)
+    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(shown(value))
+
+
+def shown_when(when: Mapping[str, Any]) -> str:
+    """When a look is held, as it is written."""
+    said = []
+    for key, value in when.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            said.append(f"{key} of ({'; '.join(shown_when(one) for one in value)})")
+        elif value is not None:
+            said.append(f"{key} = {', '.join(str(one) for one in value) if isinstance(value, list) else shown(value)}")
+    return ", ".join(said)
+
+
 def _applies(key: str, test: TestSection) -> bool:
-    return (test.method == "posterior") == (key in ("prior", "probability"))
+    if key in ("prior", "probability"):
+        return test.method == "posterior"
+    if key == "alpha":
+        return test.method not in ("posterior", "count")
+    if key == "count":
+        return test.method == "count"
+    if key in _OF_SPENDING:
+        return test.spending is not None
+    return key != "spending" or test.method not in ("posterior", "median", "count")
 
 
 def _counted(protocol: Protocol) -> list[str]:

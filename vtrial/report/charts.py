@@ -100,16 +100,17 @@ def power(result: "Result") -> Chart:
     if not tests:
         raise InputError(f"{result.scenario.where}: there is no [[test]], so there is no power curve")
     words = {f"{test.name}.reject": f"{claim_of(result, test.name)} ({test.name})" for test in tests}
-    return _over_sweep(result, words, title="probability that it is shown")
+    return over_sweep(result, words, title="probability that it is shown")
 
 
 def rates(result: "Result") -> Chart:
     """Each endpoint's mean rate over what was swept: for a sweep without tests."""
     words = {f"{endpoint}.rate": WORDS[endpoint] for endpoint in result.protocols[0].plan.endpoints}
-    return _over_sweep(result, words, title="mean rate over trials, of the infused")
+    return over_sweep(result, words, title="mean rate over trials, of the infused")
 
 
-def _over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart:
+def over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart:
+    """Metrics (their words by name) over what was swept, exact values beside the simulated ones."""
     data, key, others = _swept_table(result, words)
     data = data[data["estimate"].notna()]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in data["x"]):

@@ -10,6 +10,7 @@ import pandas as pd
 from vtrial.errors import InputError
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.estimate.times import TimeEndpoint
+from vtrial.look_characteristics import END
 from vtrial.report.charts import COLOURS
 from vtrial.report.words import claim, percent
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vtrial.scenario import TestSection
 
 _MOST_BARS = 36
+_STOPPED = "a look stopped the trial"
 
 
 def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
@@ -47,28 +49,35 @@ def seen_tests(result: "Result") -> list["TestSection"]:
 
 
 def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
-    """A test's observed rate over trials, coloured by whether its count alone rejects."""
+    """A test's observed rate over trials, coloured by whether its count alone rejects (under a graph: whether it does);
+    trials that a look stopped have a colour of their own, with the rate of those infused by then."""
     trials = trials[trials[f"n.{test.population}"] > 0]
+    looks, graph = bool(protocol.plan.looks), protocol.plan.graph
+    stopped = (trials["end"] != END).to_numpy() if looks else np.zeros(len(trials), bool)
     size, counts = trials[f"n.{test.population}"].to_numpy(int), trials[f"{test.endpoint}.count"].to_numpy(int)
-    bound = protocol.numbers.bounds[test.name][size]
+    table = protocol.numbers.bounds[test.name]
+    table = table[0] if graph else table
+    bound = table[size]
     rejects = counts >= bound if test.alternative == "greater" else counts <= bound
-    n = int(trials[f"n.{test.population}"].mode().iloc[0])
-    critical = int(protocol.numbers.bounds[test.name][n])
+    rejects = trials[f"{test.name}.reject"].to_numpy(bool) if graph else rejects
+    n = int(trials.loc[~stopped if not stopped.all() else stopped, f"n.{test.population}"].mode().iloc[0])
+    critical = int(table[n])
     possible = 0 <= critical <= n
     # Bars a whole number of patients wide, with an edge where the decision changes: at one n no bar holds both.
     first = critical if test.alternative == "greater" else critical + 1
     edge = first / n if possible else test.null
     seen = counts / size
     step = max(1, math.ceil((seen.max() - seen.min()) * n / _MOST_BARS)) / n
-    names = {True: "rejects", False: "does not reject"}
-    bars = pd.DataFrame({"bar": np.floor((seen - edge) / step + 1e-9), "side": [names[bool(r)] for r in rejects]})
+    sides = np.where(stopped, _STOPPED, np.where(rejects, "rejects", "does not reject"))
+    kinds = {"rejects": COLOURS[0], "does not reject": "#b9b9b9"} | ({_STOPPED: COLOURS[1]} if stopped.any() else {})
+    bars = pd.DataFrame({"bar": np.floor((seen - edge) / step + 1e-9), "side": sides})
     data: Any = (bars.value_counts(normalize=True).rename("share").reset_index()).sort_values(["bar", "side"])
     data["left"] = (edge + step * data["bar"]).clip(lower=0.0)
     data["right"] = edge + step * (data["bar"] + 1)
     low, high = min(data["left"].min(), test.null), max(data["right"].max(), test.null)
     margin = max(0.02 * (high - low), 0.005)
     scale = alt.Scale(domain=[max(0.0, low - margin), high + margin], nice=False)
-    colour = alt.Scale(domain=list(names.values()), range=[COLOURS[0], "#b9b9b9"])
+    colour = alt.Scale(domain=list(kinds), range=list(kinds.values()))
     whom = f"rate observed in a trial, of the {test.population}"
     histogram = (
         alt.Chart(data[["left", "right", "share", "side"]])
@@ -82,7 +91,7 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
                 alt.Tooltip("left:Q", title="rate from", format=".1%"),
                 alt.Tooltip("right:Q", title="to below", format=".1%"),
                 alt.Tooltip("share:Q", title="share of trials", format=".2%"),
-                alt.Tooltip("side:N", title="the count alone"),
+                alt.Tooltip("side:N", title="the test" if graph else "the count alone"),
             ],
         )
     )
@@ -93,7 +102,9 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
         mark = alt.Chart(pd.DataFrame({"rate": [edge]})).mark_rule(strokeWidth=1.5)
         layers.append(mark.encode(x=alt.X("rate:Q", scale=scale)))
         sign = "≥" if test.alternative == "greater" else "≤"
-        where = f"rejects at {sign} {critical} of {n}, {critical / n:.1%} (solid)"
+        where = (
+            f"{'begins by rejecting' if graph else 'rejects'} at {sign} {critical} of {n}, {critical / n:.1%} (solid)"
+        )
     title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
     return alt.layer(*layers, width=380, height=190, title=title)
 
@@ -131,6 +142,8 @@ def _times(test: "TestSection", trials: Any) -> Any:
     )
     null = alt.Chart(pd.DataFrame({"month": [test.null]})).mark_rule(strokeDash=[5, 3], strokeWidth=1.5)
     subtitle = f"null {test.null:g} months (dashed), not estimable in {1 - known.mean():.1%} of trials"
+    if "end" in trials and (early := float((trials["end"] != END).mean())) > 0:
+        subtitle += f"; a look stopped {early:.1%} (as followed later)"
     return alt.layer(
         histogram,
         null.encode(x=alt.X("month:Q", scale=scale)),

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from vtrial.look_characteristics import END
-from vtrial.report import looks_charts, looks_tables, story_chart
+from vtrial.report import after_tables, looks_charts, looks_tables, story_chart
 from vtrial.report.figures import Figure, drawn
-from vtrial.report.words import point
+from vtrial.report.words import claim_of, metric_in_words, point
+from vtrial.report.words_of_looks import headlines
 from vtrial.story import in_words, story_of
 
 if TYPE_CHECKING:
@@ -33,18 +34,28 @@ def shown(result: "Result") -> dict[str, Any]:
         "by_graph": result.protocols[0].plan.graph,
         "ends_figure": ends,
         "bounds_figures": bounds,
-        "estimates": looks_tables.estimates_table(result, "after") if looks_tables.judged(result) else None,
-        "patients_at_end": looks_tables.patients_table(result, "patients-at-end"),
-        "after_left_out": max(0, cells - looks_tables.MOST_CELLS),
+        "estimates": after_tables.estimates_table(result, "after") if after_tables.judged(result) else None,
+        "patients_at_end": after_tables.patients_table(result, "patients-at-end"),
+        "after_left_out": max(0, cells - after_tables.MOST_CELLS),
         "exact_patients": [m for m in ("n.enrolled", "n.infused", "n.evaluated") if m in exact],
         "exact_estimates": any(".bias" in metric or ".coverage" in metric for metric in exact),
         "looks_in_calendar": result.protocols[0].plan.in_calendar,
-        "story": looks_tables.story_table(table, "story"),
+        "story": after_tables.story_table(table, "story"),
         "story_in_words": in_words(table, trial),
         "story_of": point(result.scenario.cells[0].swept),
         "story_figures": story,
         "looks_figures": [ends, *bounds, *story],
     }
+
+
+def probabilities(result: "Result") -> dict[str, str]:
+    """Rejections and stops of a design with looks, in words by metric; empty without looks."""
+    protocol = result.protocols[0]
+    if not protocol.plan.looks:
+        return {}
+    found = {f"{test.name}.reject": f"{claim_of(result, test.name)} ({test.name})" for test in protocol.tests}
+    stops = [metric for metric in headlines(protocol) if metric.startswith("stop.")]
+    return found | {metric: f"the trial {metric_in_words(result, metric)[1]}" for metric in stops}
 
 
 def first_stopped(result: "Result", cell: int = 0) -> int:
@@ -55,12 +66,14 @@ def first_stopped(result: "Result", cell: int = 0) -> int:
 
 
 def _ends(result: "Result") -> Figure:
+    exact = looks_charts.ends_table(result)["exact"].notna().any()
+    strokes = " Black strokes: where a bar would end by the exact probabilities, where these are known and 1% or more."
+    first = " The first cells of the sweep." if len(result.scenario.cells) > looks_charts.MOST_CELLS else ""
     return drawn(
         looks_charts.ends(result),
         name="ends",
-        caption="How the simulated trials end: at which look and for what, or at the final analysis and with what shown. "
-        "Black strokes: where a bar would end by the exact probabilities, as far as there are any."
-        + ("" if len(result.scenario.cells) <= looks_charts.MOST_CELLS else " The first cells of the sweep."),
+        caption="How the simulated trials end: at which look and for what, or at the final analysis and with what "
+        f"shown.{strokes if exact else ''}{first}",
         description="For each cell a bar of shares of trials by how they end.",
     )
 
@@ -72,18 +85,18 @@ def _bounds(result: "Result") -> Figure:
         looks_charts.bounds(result),
         name="bounds",
         caption="The counts from which on (triangle up), or up to which (down), a rule fires, against the number of "
-        "patients that the look analyses; and the critical count of each test at the end. A bound that no count reaches "
-        f"is left out.{graph}{of}",
+        "patients that the look analyses; and the critical count of each test at the end (rejection). A bound that no "
+        f"count reaches is left out.{graph}{of}",
         description="For each endpoint, count bounds of rules and tests against patients analysed.",
     )
 
 
 def _story(table: Any, trial: int) -> Figure:
     return drawn(
-        story_chart.story(table, trial),
+        story_chart.story(table, trial, told=False),
         name="story",
-        caption="One simulated trial: what each look saw (circles; filled where the rule fired or the test rejected, grey "
-        "where the trial had ended before) against the bound of each rule (triangles: up, it fires from there on; down, "
-        "up to there). Broken line: the end of the trial.",
+        caption="One simulated trial: what each look saw (circles; filled where the rule fired or the test rejected, "
+        "grey where the trial had ended before) against the bound of each rule (coloured strokes, with the counts at "
+        "which it fires). Broken line: the end of the trial.",
         description="Counts seen at each look of one trial, with the bounds of the rules.",
     )

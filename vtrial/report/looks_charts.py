@@ -32,11 +32,11 @@ THEN = {
     "futility": "#D55E00",
     "success": "#009E73",
     "consider": "#7a5195",
-    "rejects": "#0072B2",
+    "rejection": "#0072B2",
 }
 
 
-def ends(result: "Result") -> alt.LayerChart | alt.Chart:
+def ends(result: "Result") -> Any:
     """The share of trials by how they end: at which look and for what, or at the end with what shown; a bar a cell."""
     shares = ends_table(result)
     kinds = list(dict.fromkeys(shares.sort_values("place")["end"]))
@@ -66,10 +66,10 @@ def ends(result: "Result") -> alt.LayerChart | alt.Chart:
             ],
         )
     )
-    exact: Any = shares[shares["exact_high"].notna()]
+    exact: Any = shares[shares["exact_high"].notna() & (shares["exact"] >= 0.01)]
     if exact.empty:
         return bars.properties(width=600, height=alt.Step(34))
-    ticks = alt.Chart(exact).mark_tick(color="black", thickness=1.6, height={"band": 1.25})  # type: ignore[arg-type]
+    ticks = alt.Chart(exact).mark_tick(color="black", thickness=1.6, size=26)
     marks = ticks.encode(y=y, x="exact_high:Q", tooltip=[alt.Tooltip("exact_high:Q", format=".2%", title="exact")])
     return alt.layer(bars, marks, width=600, height=alt.Step(34))
 
@@ -179,12 +179,15 @@ def bounds_table(result: "Result", cell: int = 0) -> pd.DataFrame:
     for test in (test for test in protocol.tests if not test.timed):
         n = final_n(protocol, test.population, trials)
         bound = int(final_bounds(protocol, test.name)[0][n])
-        add(test.endpoint, f"end: {test.name}", "rejects", n, bound, test.alternative == "greater")
+        add(test.endpoint, f"end: {test.name}", "rejection", n, bound, test.alternative == "greater")
     return pd.DataFrame(rows)
 
 
 def bounds(result: "Result", cell: int = 0) -> alt.ConcatChart:
-    """Count bounds against patients, a panel an endpoint. Raises `InputError` where no rule counts at a known number."""
+    """Count bounds against patients, a panel an endpoint.
+
+    Raises `InputError` where no rule counts at a known number.
+    """
     table = bounds_table(result, cell)
     if table.empty:
         raise InputError(f"{result.scenario.where}: no rule counts at a known number of patients, so there is no chart")
@@ -195,7 +198,7 @@ def bounds(result: "Result", cell: int = 0) -> alt.ConcatChart:
         scale=alt.Scale(domain=kinds, range=[THEN[then] for then in kinds]),
         legend=alt.Legend(orient="top", symbolOpacity=1),
     )
-    most = int(table["n"].max())
+    most, ways = int(table["n"].max()), sorted(set(table["at_least"]), reverse=True)
     panels = []
     for panel in dict.fromkeys(table["panel"]):
         mine: Any = table[table["panel"] == panel]
@@ -222,13 +225,13 @@ def bounds(result: "Result", cell: int = 0) -> alt.ConcatChart:
             shape=alt.Shape(
                 "at_least:N",
                 title="fires",
-                scale=alt.Scale(domain=[True, False], range=["triangle-up", "triangle-down"]),
+                scale=alt.Scale(domain=ways, range=["triangle-up" if up else "triangle-down" for up in ways]),
                 legend=alt.Legend(
                     orient="top", labelExpr="datum.value ? 'from there on' : 'up to there'", symbolFillColor="#555555"
                 ),
             )
         )
-        text = base.mark_text(dx=16, dy=-8, fontSize=11).encode(text="label:N")
+        text = base.mark_text(align="right", dx=-6, dy=-9, fontSize=11).encode(text="label:N")
         layers = [marks, text]
         if mine["series"].duplicated().any():
             layers.insert(0, base.mark_line(strokeWidth=1.2).encode(detail="series:N"))

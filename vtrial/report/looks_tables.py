@@ -1,20 +1,19 @@
-"""The tables of looks: every rule with its bounds, estimates and patients after stopping, one trial's story."""
+"""The table of looks: every rule, what it counts, and at which counts it fires."""
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from vtrial import look_characteristics as looks
+from vtrial.curves import DAYS
 from vtrial.decisions import RulePlan
 from vtrial.estimate.proportions import WORDS
 from vtrial.protocol import Protocol
 from vtrial.report.tables import MOST_ROWS, drawn
-from vtrial.report.words import METHODS, number, percent, point
-from vtrial.report.words_of_looks import counted_in_words, ended_in_words, when_in_words
+from vtrial.report.words import METHODS, percent, point
+from vtrial.report.words_of_looks import counted_in_words, when_in_words
 from vtrial.rules import patients_at
 from vtrial.scenario.rules import (
     ConditionalRule,
@@ -31,7 +30,6 @@ from vtrial.scenario.rules import (
 if TYPE_CHECKING:
     from vtrial.result import Result
 
-MOST_CELLS = 12  # of a table by cell
 MOST_ALIKE = 4  # tables of rules, where cells have different bounds
 _COLUMNS = ["look", "when", "rule", "counts", "fires", "means", "then"]
 
@@ -112,7 +110,7 @@ def _limit(protocol: Protocol, r: int) -> str:
     assert numbers is not None
     assert rule.time is not None
     limit, sign = float(numbers.limits[timed.index(r), 0]), "≥" if rule.at_least else "≤"
-    return "the median, as it says" if rule.time[1] == "median" else f"z {sign} {limit:.3f}"
+    return f"{sign} {limit / DAYS:g} months" if rule.time[1] == "median" else f"z {sign} {limit:.3f}"
 
 
 def _then(rule: RulePlan, *, final: bool) -> str:
@@ -200,123 +198,7 @@ def _final(protocol: Protocol, name: str, trials: Any) -> list[str]:
     n, at_least = final_n(protocol, test.population, trials), test.alternative == "greater"
     said = [bound_in_words(int(bounds[n]), n, at_least=at_least) for bounds in final_bounds(protocol, name)]
     fires = " to ".join(dict.fromkeys(said))
+    fires = fires if planned is not None and test.population == "infused" else f"such as {fires}"
     fires += " enrolled" if test.population == "enrolled" else ""
     counts = f"{WORDS[test.endpoint]} ({test.endpoint})"  # type: ignore[index]
     return ["end", when, name, counts, fires, f"{means}, null {percent(test.null)}", then]
-
-
-# --- after stopping
-
-
-def told(result: "Result", metric: str, cell: int, digits: int = 4) -> str:
-    """ "23.46 ± 0.29 (exact 23.50)"; a dash where there is none."""
-    table: Any = result.characteristics
-    rows = table[(table["cell"] == cell) & (table["metric"] == metric)].set_index("method")
-    if "simulated" not in rows.index:
-        return "–"
-    estimate, mcse = rows.loc["simulated", ["estimate", "mcse"]].astype(float)
-    known = f" (exact {number(float(rows.at['exact', 'estimate']), digits)})" if "exact" in rows.index else ""
-    return f"{number(estimate, digits)} ± {number(mcse, digits)}{known}"
-
-
-def judged(result: "Result") -> list[str]:
-    """The rates of which bias and coverage are told."""
-    metrics = set(result.characteristics["metric"])
-    return [e for e in result.protocols[0].plan.endpoints if f"{e}.bias" in metrics]
-
-
-def estimates_table(result: "Result", name: str) -> Markup:
-    """Bias and coverage of rates, over all trials and by where they ended; a group a cell."""
-    rows: list[dict[str, str]] = []
-    endpoints, swept = judged(result), bool(result.scenario.swept)
-    for cell in result.scenario.cells[:MOST_CELLS]:
-        protocol, trials = result.protocols[cell.number], result.trials[result.trials["cell"] == cell.number]
-        here = looks.groups(protocol)
-        places = {name: [protocol.plan.looks[k].name for k in found] for name, found in here.items()}
-        ends = {name: found for name, found in places.items() if not protocol.plan.looks[here[name][0]].final}
-        ends = {"": [*trials["end"].unique()], **ends, looks.END: [looks.END]}
-        for end, of in ends.items():
-            row = {"cell": point(cell.swept)} if swept else {}
-            row |= {"where": ended_in_words(end), "share": f"{float(trials['end'].isin(of).mean()):.1%}"}
-            suffix = f".{end}" if end else ""
-            for endpoint in endpoints:
-                row |= {f"{endpoint}.{w}": told(result, f"{endpoint}.{w}{suffix}", cell.number) for w in _JUDGED}
-            rows.append(row)
-    labels = {"where": "", "share": "share of trials"} | {f"{e}.{w}": w for e in endpoints for w in _JUDGED}
-    spanners = {WORDS[e]: [f"{e}.{w}" for w in _JUDGED] for e in endpoints}
-    right = ["share", *(f"{e}.{w}" for e in endpoints for w in _JUDGED)]
-    group = "cell" if swept else None
-    return drawn(pd.DataFrame(rows), name, labels=labels, group=group, right=right, spanners=spanners)
-
-
-_JUDGED = ("bias", "coverage")
-_PATIENTS = {
-    "n.enrolled": "enrolled", "n.infused": "infused", "n.not_infused": "enrolled, not infused by the end",
-    "n.evaluated": "in the last analysis", "n.not_evaluated": "infused, not in it",
-}  # fmt: skip
-
-
-def patients_table(result: "Result", name: str) -> Markup:
-    """Patients of each kind when the trial ended, and months; a row a cell."""
-    rows = []
-    for cell in result.scenario.cells[:MOST_CELLS]:
-        row = {"cell": point(cell.swept) or "mean over trials"}
-        row |= {metric: told(result, metric, cell.number, 2) for metric in _PATIENTS}
-        if result.protocols[0].plan.in_calendar:
-            low, high = (number(result.value(f"duration.{q}", cell=cell.number)[0], 1) for q in ("q025", "q975"))
-            row |= {"duration": told(result, "duration", cell.number, 2), "range": f"{low} – {high}"}
-        rows.append(row)
-    frame = pd.DataFrame(rows)
-    labels = {"cell": "", **_PATIENTS, "duration": "mean", "range": "95% of trials"}
-    labels = {column: label for column, label in labels.items() if column in frame}
-    spanners = {"patients, mean over trials": list(_PATIENTS)}
-    spanners |= {"duration, months": ["duration", "range"]} if "duration" in frame else {}
-    right = [column for column in frame.columns if column != "cell"]
-    return drawn(frame, name, labels=labels, right=right, spanners=spanners)
-
-
-# --- one trial's story
-
-
-def story_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """`vtrial.story.story_of` for readers, as texts: a row a look and rule."""
-    calendar = bool(table["month"].notna().any())
-    rows = []
-    for _, row in table.iterrows():
-        when = f"{row['month']:.1f}" if calendar and np.isfinite(row["month"]) else _whole(row["enrolled"])
-        reached = bool(row["held"])
-        happens = "not held: the trial had ended" if not reached else "fires" if row["fires"] else "does not fire"
-        if row["look"] == looks.END and reached:
-            happens = ("rejects" if row["fires"] else "does not reject") if row["rule"] else "ends"
-        value = "" if math.isnan(row["value"]) else f"{row['value']:.4g}"
-        limit = "" if math.isnan(row["limit"]) else f"{row['limit']:.4g}"
-        rows.append(
-            {
-                "look": row["look"],
-                "when": when if when else "–",
-                "evaluated": _whole(row["evaluated"]),
-                "rule": row["rule"],
-                "endpoint": row["endpoint"],
-                "seen": row["words"],
-                "value": value if reached else "",
-                "limit": limit if reached else "",
-                "happens": happens,
-                "then": row["outcome"] and f"ends the trial: {row['outcome']}",
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def story_table(table: pd.DataFrame, name: str) -> Markup:
-    """`story_texts` as it stands in a report."""
-    calendar = bool(table["month"].notna().any())
-    labels = {
-        "when": "month" if calendar else "enrolled", "evaluated": "analysed", "endpoint": "counts",
-        "seen": "seen against bound", "value": "value", "limit": "bound of the value", "happens": "", "then": "",
-    }  # fmt: skip
-    right = ["when", "evaluated", "value", "limit"]
-    return drawn(story_texts(table), name, labels=labels, right=right, code=["look", "rule", "endpoint"])
-
-
-def _whole(value: Any) -> str:
-    return "" if pd.isna(value) else f"{int(value)}"

@@ -11,20 +11,10 @@ from markupsafe import Markup
 
 from vtrial.estimate.times import WORDS, TimeEndpoint
 from vtrial.posterior import Posterior
-from vtrial.report import (
-    assumptions,
-    charts,
-    histogram,
-    looks,
-    over_cut,
-    reruns,
-    survival,
-    swimmer,
-    tables,
-    times_table,
-)
-from vtrial.report.answer import mix_in_words, not_yet, precision, sentence, world_in_words
-from vtrial.report.figures import Figure, drawn
+from vtrial.report import assumptions, charts, histogram, looks, reruns, sizes, survival, swimmer, tables, times_table
+from vtrial.report.answer import mix_in_words, not_yet, sentence, world_in_words
+from vtrial.report.answer_figure import answer_figure
+from vtrial.report.figures import drawn
 from vtrial.report.fitted import correction_in_words
 from vtrial.report.words import listed, point
 
@@ -43,7 +33,7 @@ def render(result: "Result") -> str:
         _fit(result, posterior, number, discount)
         for number, (discount, posterior) in enumerate(result.posteriors.items())
     ]
-    answers = [_answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
+    answers = [answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
     times = _times(result)
     of_looks = looks.shown(result)
     figures = [
@@ -96,7 +86,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
         else (tables.characteristics(result, 0, "characteristics", every=False), 0)
     )
     timed = bool(result.protocols[0].plan.curves)
-    if timed and not result.scenario.swept:
+    if (timed or result.protocols[0].plan.looks) and not result.scenario.swept:
         shown = cells
     exact_sizes, of_times = sizes.sizes(result), reruns.sizes_of_times(result)
     return {
@@ -181,47 +171,6 @@ def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -
         "divergences": int(seen["divergences"]),
         "moved": correction_in_words(posterior),
     }
-
-
-def _answer_figure(result: "Result") -> Figure:
-    """The chart that belongs to the answer: a power curve, or the tested rates over the trials."""
-    if not result.scenario.swept:
-        waiting = any(test.after for test in result.protocols[0].tests)
-        waits = " A test that waits for another then rejects only where that one did too." if waiting else ""
-        return drawn(
-            histogram.over_trials(result),
-            name="over-trials",
-            caption="The rates that the simulated trials observed, each with its null and critical rate. This is the "
-            "spread over trials, not Monte Carlo error. Colour says whether the count alone rejects; where the number "
-            "of patients varies, the critical rate is that of the most frequent one." + waits,
-            description="For each test a histogram of the observed rate over trials, null and critical rate marked.",
-        )
-    over = listed(result.scenario.swept)
-    if known := precision(result):
-        endpoint: Any = known[0].partition(".")[0]
-        return drawn(
-            over_cut.medians(result, endpoint),
-            name="medians-over-sweep",
-            caption=f"Left: the median {WORDS[endpoint]} that a trial observes and its 95% limits, median over trials "
-            "(mark) and 95% of trials (line; an arrow where the upper end is not estimable; no mark where the median "
-            f"over trials is not), over {over}. Right: the share of trials in which each is not estimable, with its "
-            "95% Monte Carlo interval.",
-            description=f"Median {WORDS[endpoint]} with limits, and share not estimable, over {over}.",
-        )
-    if not result.protocols[0].tests:
-        return drawn(
-            charts.rates(result),
-            name="rates-over-sweep",
-            caption=f"Mean rates over {over}, with 95% Monte Carlo intervals.",
-            description=f"The mean rate of each endpoint over {over}.",
-        )
-    return drawn(
-        charts.power(result),
-        name="power",
-        caption=f"Probability that each test rejects, over {over}: simulated with 95% Monte Carlo intervals "
-        "(coloured), exact where an exact value exists (black crosses).",
-        description=f"Rejection probability of each test over {over}.",
-    )
 
 
 _ASSUMED_OF_TIMES = (

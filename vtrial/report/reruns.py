@@ -15,7 +15,6 @@ from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint
 from vtrial.report.tables import drawn
-from vtrial.sequential import ALPHA
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -54,7 +53,7 @@ def sizes_of_times(result: "Result") -> pd.DataFrame:
                     rows.append(
                         {
                             "test": test.name, "null": null, "method": test.method,
-                            "alpha": ALPHA if test.alpha is None else test.alpha, "curve": curve, "scale": scale,
+                            "alpha": protocol.levels.alpha(test.name, 0), "curve": curve, "scale": scale,
                             "rejects": share, "mcse": math.sqrt(share * (1.0 - share) / TRIALS_AT_A_NULL),
                         }
                     )  # fmt: skip

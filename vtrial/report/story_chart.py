@@ -1,5 +1,6 @@
 """One simulated trial with looks as an Altair chart: what each look saw, against the bounds of its rules."""
 
+import textwrap
 from typing import Any
 
 import altair as alt
@@ -18,13 +19,16 @@ _EDGE = {FIRES: "#222222", QUIET: "#222222", AFTER: "#bbbbbb"}
 _PAIRS = {"count": "patients with it", "z": "normal statistic z", "median": "median, months"}
 
 
-def story(table: pd.DataFrame, trial: int) -> alt.VConcatChart:
-    """The chart of a table that `vtrial.story.story_of` made: a panel for each thing that is watched."""
+def story(table: pd.DataFrame, trial: int, *, told: bool = True) -> alt.VConcatChart:
+    """The chart of a table that `vtrial.story.story_of` made: a panel for each thing that is watched.
+
+    told: whether the title says what happened.
+    """
     points = story_points(table)
     calendar = bool(table["month"].notna().any())
     title = "month since the first enrolment" if calendar else "patients enrolled"
     most = float(points["x"].max())
-    scale = alt.Scale(domain=[0, 1.08 * most], nice=False)
+    scale = alt.Scale(domain=[0, 1.15 * most], nice=False)
     x = alt.X("x:Q", title=title, scale=scale)
     stop: Any = table[(table["outcome"] != "") & (table["look"] != END)]
     last: Any = table[table["held"]].iloc[-1]
@@ -52,22 +56,20 @@ def story(table: pd.DataFrame, trial: int) -> alt.VConcatChart:
         bounded = base.transform_filter("isValid(datum.bound)")
         if mine["bound"].notna().any():
             layers.append(bounded.mark_rule(color="#bbbbbb").encode(y=y, y2="bound:Q"))
+            strokes = bounded.mark_tick(orient="horizontal", size=34, thickness=3, opacity=1)
             layers.append(
-                bounded.mark_point(filled=True, size=75, opacity=1).encode(
+                strokes.encode(
                     y=alt.Y("bound:Q", title=y_title, scale=y_scale),
                     color=alt.Color(
                         "then:N",
                         title="bound for",
                         scale=alt.Scale(domain=kinds, range=[THEN[kind] for kind in kinds]),
-                        legend=alt.Legend(orient="top", symbolType="triangle-up"),
-                    ),
-                    shape=alt.Shape(
-                        "at_least:N",
-                        scale=alt.Scale(domain=[True, False], range=["triangle-up", "triangle-down"]),
-                        legend=None,
+                        legend=alt.Legend(orient="top", symbolType="square", symbolStrokeWidth=0),
                     ),
                 )
             )
+            limits = bounded.mark_text(align="right", dx=-20, dy=1, fontSize=10, color="#555555")
+            layers.append(limits.encode(y=alt.Y("bound:Q", title=y_title, scale=y_scale), text="limit:N"))
         colours = [alt.Scale(domain=seen_kinds, range=[of[kind] for kind in seen_kinds]) for of in (_SEEN, _EDGE)]
         dots = base.mark_point(size=80, opacity=1, strokeWidth=1.6)
         legend = alt.Legend(orient="top")
@@ -78,15 +80,17 @@ def story(table: pd.DataFrame, trial: int) -> alt.VConcatChart:
                 stroke=alt.Stroke("seen_as:N", title=None, scale=colours[1], legend=legend),
             )
         )
-        layers.append(base.mark_text(align="left", dx=8, dy=3, fontSize=11).encode(y=y, text="label:N"))
+        layers.append(base.mark_text(align="left", dx=20, dy=1, fontSize=11).encode(y=y, text="label:N"))
         panels.append(alt.layer(*layers, width=600, height=170, title=panel))
-    head = alt.Title(f"Trial {trial}", subtitle=_wrapped(in_words(table, trial)))
+    head = alt.Title(f"Trial {trial}", subtitle=textwrap.wrap(in_words(table, trial), 105) if told else "")
     return alt.vconcat(*panels, title=head)
 
 
 def story_points(table: pd.DataFrame) -> pd.DataFrame:
     """What is drawn of a story: panel, axis, x (month, or patients enrolled), seen, bound (NaN where none), then,
-    at_least, seen_as, label, look, rule, words. Looks that never came are left out, and tests whose end did not."""
+    limit (in words), seen_as, label, look, rule, words. Left out: looks that never
+    came, and tests whose end did not.
+    """
     calendar = bool(table["month"].notna().any())
     rows = []
     for _, row in table.iterrows():
@@ -101,15 +105,17 @@ def story_points(table: pd.DataFrame) -> pd.DataFrame:
             seen, bound = float(row["value"]), row["limit"]
             axis = "z" if str(row["words"]).startswith("z =") else "median"
             panel, label = f"{str(row['endpoint']).upper()}: {_PAIRS[axis]}", f"{seen:.2f}"
+        sign = "≥" if row["at_least"] else "≤"
+        known = pd.notna(bound) and np.isfinite(float(bound))
         rows.append(
             {
                 "panel": panel,
                 "axis": _PAIRS[axis],
                 "x": float(x),
                 "seen": seen,
-                "bound": float(bound) if pd.notna(bound) and np.isfinite(float(bound)) else np.nan,
-                "then": row["then"],
-                "at_least": bool(row["at_least"]),
+                "bound": float(bound) if known else np.nan,
+                "limit": f"{sign} {float(bound):.4g}" if known else "",
+                "then": "rejection" if row["then"] == "rejects" else row["then"],
                 "seen_as": AFTER if not row["held"] else FIRES if row["fires"] else QUIET,
                 "label": label,
                 "look": row["look"],
@@ -118,9 +124,3 @@ def story_points(table: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _wrapped(text: str, width: int = 105) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, width)

@@ -1,6 +1,5 @@
 """The tables of a report: operating characteristics, fitted rates, diagnostics."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 from great_tables import GT, loc, style
 from markupsafe import Markup
 
+from vtrial.decisions import OUTCOMES
 from vtrial.estimate.proportions import ENDPOINTS, WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
@@ -60,17 +60,32 @@ def drawn(
 def characteristics(result: "Result", cell: int, name: str, *, every: bool = True) -> Markup:
     """The operating characteristics of one cell, a row a metric, in groups.
 
-    every: all of them; else, of times, follow-up and the medians of all patients alone.
+    every: all of them; else, of times, follow-up and the medians of all patients alone; of looks, how trials end, in
+    which ways they can, without estimates after stopping.
     """
     table: Any = result.characteristics
     wanted: Any = table["cell"] == cell
     if not every:
         first = table["metric"].str.partition(".")[0]
         wanted &= ~first.isin(list(TIME_ENDPOINTS)) | table["metric"].isin(headlines())
+        wanted &= ~table["metric"].isin([*estimates_after(result), *never(result)])
     rows = _figures(result, wanted)
     order = {f"Rate of {words}": k for k, words in enumerate(_rate_heads(result))}
     rows = rows.sort_values("group", key=lambda g: g.map(order).fillna(-1), kind="stable")
     return _figures_table(rows.drop(columns=["cell"]), name, group="group")
+
+
+def estimates_after(result: "Result") -> list[str]:
+    """The metrics of estimates after stopping, which have tables of their own."""
+    metrics: Any = result.characteristics["metric"]
+    return list(metrics[metrics.str.contains(r"\.(?:bias|coverage)(?:\.|$)")])
+
+
+def never(result: "Result") -> list[str]:
+    """Stops that no rule decides."""
+    protocol = result.protocols[0]
+    possible = {rule.then for rule in protocol.plan.rules}
+    return [f"stop.{then}" for then in OUTCOMES if then not in possible]
 
 
 def headlines() -> list[str]:

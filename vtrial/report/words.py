@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from vtrial.characteristics import WORTHWHILE
 from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
@@ -28,6 +29,12 @@ _OF_TRIAL = {
     "n.infused": "patients infused, mean over trials",
 }
 
+_OVER_WORLDS = {
+    "reject.worlds.q10": "probability that it is shown, 10% quantile over worlds",
+    "reject.worlds.q50": "probability that it is shown, median over worlds",
+    "reject.worlds.q90": "probability that it is shown, 90% quantile over worlds",
+    "worthwhile": f"share of worlds in which it is true and shown with probability {WORTHWHILE:g} or more",
+}
 METHODS = {"log-rank": "one-sample log-rank", "median": "lower limit of the Kaplan-Meier median"}
 _OVER_TRIALS = {
     "q025": "2.5% quantile over trials",
@@ -83,6 +90,8 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
     if rest == "reject" and name in tests:
         after = f", after {tests[name].after}" if tests[name].after else ""
         return "Decisions: probability over trials", f"{claim_of(result, name)} is shown ({name}{after})"
+    if name in tests and rest in _OVER_WORLDS:
+        return "Over the worlds", f"{claim_of(result, name)} ({name}): {_OVER_WORLDS[rest]}"
     if found := look_in_words(result.protocols[0], metric):
         return found
     if metric in _OF_TRIAL:

@@ -7,7 +7,8 @@ from vtrial.conduct.windows import WORDS as GRADES
 from vtrial.conduct.windows import watched
 from vtrial.decisions import OUTCOMES, Then
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.estimate.times import WORDS as TIMES
 from vtrial.protocol import Protocol
 from vtrial.scenario.looks import LookSection, When
 
@@ -65,12 +66,22 @@ def look_in_words(protocol: Protocol, metric: str) -> tuple[str, str] | None:
         return "Patients", _PATIENTS[metric]
     if metric in _MONTHS:
         return "Duration, months", _MONTHS[metric]
-    what, _, where = rest.partition(".")
-    if name in ENDPOINTS and what in ("bias", "coverage"):
+    return _after(name, rest)
+
+
+def _after(name: str, rest: str) -> tuple[str, str] | None:
+    """Words of the bias and coverage of a rate, or of a median."""
+    of_median = rest.startswith("median.")
+    what, _, where = rest.removeprefix("median.").partition(".")
+    if what not in ("bias", "coverage") or name not in (TIME_ENDPOINTS if of_median else ENDPOINTS):
+        return None
+    if of_median:
+        words = f"median error of the median {TIMES[cast(TimeEndpoint, name)]}, months"
+        words = words if what == "bias" else f"95% interval of the median {TIMES[cast(TimeEndpoint, name)]} covers"
+    else:
         rate = WORDS[cast(Endpoint, name)]
         words = f"bias of the rate of {rate}" if what == "bias" else f"95% Clopper-Pearson interval of {rate} covers"
-        return AFTER, f"{words}: {ended_in_words(where)}"
-    return None
+    return AFTER, f"{words}: {ended_in_words(where)}"
 
 
 def ended_in_words(where: str) -> str:

@@ -36,6 +36,9 @@ def check(design: Any) -> None:
             raise ValueError(f"two looks are named '{name}'")
         if name in (*OUTCOMES, "end"):
             raise ValueError(f"[[look]] '{name}': that is the name of a metric of its own; give the look another")
+    final = [look.name for look in looks if look.when.final]
+    if len(final) > 1:
+        raise ValueError(f"[[look]] '{final[1]}': '{final[0]}' is at the final analysis already; put its rules there")
     for look in looks:
         for rule in look.rule:
             _check_rule(rule, look, tests, f"[[look]] '{look.name}' rule '{name_of(rule)}'")
