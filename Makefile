@@ -35,7 +35,7 @@ karmma: setup
 	$(BIN)/vtrial run karmma --out results/karmma
 
 test: setup
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

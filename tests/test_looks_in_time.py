@@ -277,7 +277,7 @@ def test_ties_and_tiny_trials_are_their_twins(protocol: Protocol) -> None:
     cases: dict[str, dict[str, Any]] = {
         "all at once": {"calendar": {"accrual": np.float32(900.0), "delay_high": np.float32(1.5)}},
         "one patient": {"size": np.int32(1)},
-        "an early cut": {"calendar": {"cut": np.float32(1.5)}},
+        "an early cut": {"calendar": {"cut": np.float32(0.5)}},
     }
     for name, changes in cases.items():
         numbers, found = trials(protocol, number=100, **changes)

@@ -122,8 +122,10 @@ def test_the_answer_and_its_numbers(karmma_result: Result, karmma_html: str) -> 
     for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S):
         for metric in re.findall(r">([a-z0-9_.]+\.[a-z0-9_.]+)</td>", row):
             by_metric.setdefault(metric, row)
-    for metric in karmma_result.characteristics["metric"].unique():
-        estimate, mcse = karmma_result.value(metric)
+    by_method = karmma_result.characteristics.groupby("metric", sort=False)["method"].last()  # exact last
+    simulated = karmma_result.characteristics.loc[lambda rows: rows["method"] == "simulated", "metric"]
+    for metric, method in by_method.items():
+        estimate, mcse = karmma_result.value(metric, method="simulated" if metric in set(simulated) else method)
         months = metric.startswith("follow_up") or (".median." in metric and not metric.endswith(".ne"))
         digits = 2 if months or metric.endswith((".n", ".events", ".responses")) or metric.startswith("n.") else 4
         row = by_metric[metric]

@@ -169,7 +169,7 @@ def hold(
             enough = [days.infusion + jnp.maximum(numbers.needed[i], window) <= day for window in windows]
             mine = cohort.infused & (days.infusion + numbers.needed[i] <= day)
             if not look.every:
-                mine = mine
+                mine = mine & (days.key <= key)
             complete = [mine & window for window in enough]
         counts = [_number(whole & mask) for whole, mask in zip(complete, masks, strict=True)]
         comes = jnp.ones((), bool) if look.final else day <= jnp.minimum(final_day, NEVER - 1)

@@ -11,7 +11,19 @@ from markupsafe import Markup
 
 from vtrial.estimate.times import WORDS, TimeEndpoint
 from vtrial.posterior import Posterior
-from vtrial.report import assumptions, charts, histogram, looks, reruns, sizes, survival, swimmer, tables, times_table
+from vtrial.report import (
+    assumptions,
+    charts,
+    histogram,
+    looks,
+    reruns,
+    sizes,
+    survival,
+    swimmer,
+    tables,
+    times_table,
+    worlds_chart,
+)
 from vtrial.report.answer import mix_in_words, not_yet, sentence, world_in_words
 from vtrial.report.answer_figure import answer_figure
 from vtrial.report.figures import drawn
@@ -34,6 +46,7 @@ def render(result: "Result") -> str:
         for number, (discount, posterior) in enumerate(result.posteriors.items())
     ]
     answers = [answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
+    answers += worlds_chart.figures(result)
     times = _times(result)
     of_looks = looks.shown(result)
     figures = [

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 300  # of one table
 MOST_CELLS = 30  # whose every metric is shown
-DECISIONS = (".reject", ".error")
+DECISIONS = (".reject", ".error", ".worthwhile")
 _SIMULATED = {"simulated": "estimate", "error": "± MC error", "low": "low", "high": "high"}
 _EXACT = {"exact": "value", "exact_error": "± draws"}
 
@@ -185,14 +185,17 @@ def diagnostics_table(table: pd.DataFrame, name: str) -> Markup:
 
 
 def _figures(result: "Result", wanted: Any) -> Any:
-    """Simulated and exact side by side, as texts: cell, group, words, metric and the columns of both."""
+    """Simulated and exact side by side, last what is known exactly alone: texts, with cell, group, words, metric."""
     table: Any = result.characteristics[wanted]
     exact: Any = table[table["method"] == "exact"].set_index(["cell", "metric"])
     place = {f"{test.name}.reject": k for k, test in enumerate(result.protocols[0].tests)}
     simulated = table[table["method"] == "simulated"]
     simulated = simulated.sort_values("metric", key=lambda m: m.map(place).fillna(len(place)), kind="stable")
     rows = []
-    for _, row in simulated.iterrows():
+    both = set(zip(simulated["cell"], simulated["metric"], strict=True))
+    alone: Any = exact[~exact.index.isin(both)].reset_index()
+    everything: Any = pd.concat([simulated, alone])
+    for _, row in everything.iterrows():
         group, words = metric_in_words(result, row["metric"])
         counted = group == "Patients" or row["metric"].endswith((".n", ".events"))
         digits = 2 if counted or (group.endswith("months") and not row["metric"].endswith(".ne")) else 4
@@ -204,10 +207,10 @@ def _figures(result: "Result", wanted: Any) -> Any:
                 "group": group,
                 "words": words,
                 "metric": row["metric"],
-                "simulated": number(row["estimate"], digits),
-                "error": number(row["mcse"], digits),
-                "low": number(row["low"], digits),
-                "high": number(row["high"], digits),
+                "simulated": number(row["estimate"], digits) if key in both else "",
+                "error": number(row["mcse"], digits) if key in both else "",
+                "low": number(row["low"], digits) if key in both else "",
+                "high": number(row["high"], digits) if key in both else "",
                 "exact": "" if known is None else number(known["estimate"]),
                 "exact_error": "" if known is None else _error(known["mcse"]),
             }

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from vtrial.characteristics import WORTHWHILE
-from vtrial.report.words import claim
+from vtrial.report.figures import Figure, drawn
+from vtrial.report.words import claim, claim_of, point
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -45,3 +46,27 @@ def power_over_worlds(result: "Result", cell: int = 0) -> Any:
         worth = alt.Chart(pd.DataFrame({"power": [WORTHWHILE]})).mark_rule(color="#bbb").encode(y="power:Q")
         panels.append(alt.layer(worth, null, dots).properties(width=330, height=220, title=claim(test, test.null)))
     return alt.hconcat(*panels)
+
+
+def figures(result: "Result") -> list[Figure]:
+    """The figure of the first cell; none where there is one world, or no exact power."""
+    if not known_over_worlds(result, 0):
+        return []
+    value = result.value
+    worth = "; ".join(
+        f"{claim_of(result, name)}: {value(f'{name}.worthwhile', method='exact')[0]:.1%} "
+        f"(±{value(f'{name}.worthwhile', method='exact')[1]:.1%})"
+        for name in known_over_worlds(result, 0)
+    )
+    of = f" of the first cell, {point(result.scenario.cells[0].swept)}" if result.scenario.swept else ""
+    return [
+        drawn(
+            power_over_worlds(result),
+            name="power-over-worlds",
+            caption=f"Power against the true rate{of}: a point is a world of the posterior (at most {MOST_POINTS}), "
+            "its probability of rejection exact; assurance is their average. Dashed: the null. "
+            f"Share of worlds in which the design is worthwhile, the claim true and shown with probability at least "
+            f"{WORTHWHILE:.0%} (grey line): {worth}; ± is the error of the draws.",
+            description="For each test a panel: rejection probability against the true rate, a point a world.",
+        )
+    ]
