@@ -167,8 +167,8 @@ def _values(node: Any) -> Iterator[list[dict[str, Any]]]:
 
 def test_charts_have_data_and_descriptions(karmma_html: str, sweep_html: str) -> None:
     for text, names in (
-        (karmma_html, {"over-trials", "fit-0", "learned-0", *TIMES}),
-        (sweep_html, {"power", "fit-0", "learned-0", *TIMES}),
+        (karmma_html, {"over-trials", "power-over-worlds", "fit-0", "learned-0", *TIMES}),
+        (sweep_html, {"power", "power-over-worlds", "fit-0", "learned-0", *TIMES}),
     ):
         page = Page(text)
         assert set(page.specs) == names

@@ -112,7 +112,7 @@ def story_texts(table: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "look": row["look"],
-                "when": when if when else "–",
+                "month" if calendar else "enrolled": when or "–",
                 "evaluated": _whole(row["evaluated"]),
                 "rule": row["rule"],
                 "endpoint": row["endpoint"],
@@ -127,14 +127,13 @@ def story_texts(table: pd.DataFrame) -> pd.DataFrame:
 
 def story_table(table: pd.DataFrame, name: str) -> Markup:
     """`story_texts` as it stands in a report."""
-    calendar = bool(table["month"].notna().any())
     labels = {
-        "when": "month" if calendar else "enrolled", "evaluated": "analysed", "endpoint": "counts",
+        "evaluated": "analysed", "endpoint": "counts",
         "seen": "seen against bound", "value": "what the rule speaks of", "happens": "",
     }  # fmt: skip
     frame = story_texts(table)
     labels = {column: label for column, label in labels.items() if column in frame}
-    return drawn(frame, name, labels=labels, right=["when", "evaluated"], code=["look", "rule", "endpoint"])
+    return drawn(frame, name, labels=labels, right=[*frame.columns[1:3]], code=["look", "rule", "endpoint"])
 
 
 def _whole(value: Any) -> str:
