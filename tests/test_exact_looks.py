@@ -388,3 +388,18 @@ def test_visits_without_window_and_none_missed_document_in_steps(protocol) -> No
         both = [survival[0, r] for r in (Rate.CR_MEDIAN, Rate.CR_SIGMA)]
         complete = onset * norm.cdf((np.log(max(visit, 1e-300) / DAYS) - both[0]) / np.exp(both[1]))
         assert documented.cr_documented(survival, calendar, day)[0] == pytest.approx(complete, abs=1e-9), day
+
+
+def test_the_last_visit_is_never_missed(protocol) -> None:
+    """So by its day every response that shows by then is documented, however many visits before it are missed."""
+    p = protocol(
+        cohort={"infused": 20},
+        calendar={"visits": [1, 2, 3], "visit_window": 0, "missed_visits": 0.5, "data_cut": {"month": 12}},
+        look=[look(10, count("orr@3", "futility", at_most=3), months=3)],
+    )
+    survival, calendar = p.worlds.survival, p.numbers.calendar
+    median, sigma = survival[0, Rate.RESPONSE_MEDIAN], np.exp(survival[0, Rate.RESPONSE_SIGMA])
+    by = {day: norm.cdf((np.log(day / DAYS) - median) / sigma) for day in (30, 61, 91)}
+    assert documented.response_documented(survival, calendar, 91)[0] == pytest.approx(by[91], abs=1e-9)
+    missed = 0.5 * (by[61] - by[30]) + 0.25 * by[30]
+    assert documented.response_documented(survival, calendar, 61)[0] == pytest.approx(by[61] - missed, abs=1e-9)

@@ -456,7 +456,7 @@ BAD: dict[str, tuple[str, str]] = {
         "[[look]] 'interim' is at full follow-up, outside the calendar, and 'last' has a place in it",
     ),
     # endpoints and windows
-    "endpoint": (look() + rule(endpoint='"or@3"'), "endpoint: there is no endpoint 'or@3'; did you mean 'orr'? (known"),
+    "endpoint": (look() + rule(endpoint='"or@3"'), "a window in months as in orr@3); did you mean 'orr'?"),
     "window of 0": (look() + rule(endpoint='"orr@0"'), "endpoint: 'orr@0': a window is above 0 and at most 600 "),
     "window in words": (look() + rule(endpoint='"orr@x"'), "endpoint: there is no endpoint 'orr@x'"),
     "endpoint a number": (look() + rule(endpoint=3), "rule 'count' endpoint = 3: "),
@@ -722,6 +722,10 @@ LATER: dict[str, tuple[str, str]] = {
         PLAIN + look() + rule("conditional", final=19),
         "rule 'conditional': final = 19 is fewer than the 20 patients of this look",
     ),
+    "accrual of centuries": (
+        PLAIN + look() + rule() + "[calendar]\naccrual_per_month = 0.01\n",
+        "[calendar] accrual_per_month = 0.01: 88 patients take more than 300 years, too long for looks",
+    ),
     "beyond the study's own number": (
         PLAIN.replace("infused = 40", "attrition = 0.1") + look("infused = 200") + rule(endpoint='"orr"'),
         "[[look]] 'interim': looks at 200 infused, beyond the last of 140 patients",
@@ -741,7 +745,7 @@ def test_rules_that_cannot_be_are_refused_in_one_line(kind: str, protocol) -> No
     with pytest.raises(InputError) as caught:
         protocol(text)
     message = str(caught.value)
-    assert message.startswith("scenarios/x.toml: [[")
+    assert message.startswith("scenarios/x.toml: [")
     assert "\n" not in message
     assert said in message, message
 

@@ -72,8 +72,10 @@ def stops(protocol: Protocol, outcome: Outcome) -> Iterator[tuple[str, NDArray[n
 
 
 def decided_by(protocol: Protocol, places: list[int]) -> list[str]:
-    """What the rules of some looks can decide."""
-    possible = {rule.then for rule in protocol.plan.rules if rule.look in places}
+    """What the rules of some looks can end a trial as: "consider" ends none before its final analysis."""
+    looks = protocol.plan.looks
+    rules = [rule for rule in protocol.plan.rules if rule.look in places]
+    possible = {rule.then for rule in rules if rule.then != "consider" or looks[rule.look].final}
     return [then for then in OUTCOMES if then in possible]
 
 

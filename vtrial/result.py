@@ -5,9 +5,8 @@ the mark of a whole folder, manifest.json. Every file is written under a tempora
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +14,15 @@ import jax
 import numpy as np
 import pandas as pd
 
-from vtrial import characteristics, engine, evidence, exact, places, trial
-from vtrial.described import flags_need_times
+from vtrial import characteristics, exact, places
+from vtrial.cells import prepared, simulated
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.outputs import provenance, writable, write, write_manifest, write_page, write_table
-from vtrial.plan import Outcome
-from vtrial.posterior import Posterior, posterior_of
-from vtrial.prefixes import alike, together
-from vtrial.protocol import Protocol, prepare
+from vtrial.posterior import Posterior
+from vtrial.protocol import Protocol
 from vtrial.report.answer_of_looks import check_answer
-from vtrial.scenario import Cell, Scenario, check_cost, from_dict, load_scenario
+from vtrial.scenario import Scenario, from_dict, load_scenario
 
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
@@ -223,7 +220,7 @@ def run(
         if progress is not None:
             progress("simulating", done, total)
 
-    for cell, protocol, outcome in _simulated(scenario, protocols, step):
+    for cell, protocol, outcome in simulated(scenario, protocols, step):
         stopped = 0 if outcome.decision is None else outcome.decision.end < len(protocol.plan.looks)
         if protocol.plan.target == "infused" and np.any((outcome.infused < protocol.size) & ~stopped):
             raise InputError(
@@ -246,76 +243,6 @@ def run(
     if out is not None:
         result.save(out)
     return result
-
-
-def _simulated(
-    scenario: Scenario, protocols: list[Protocol], step: Callable[[int], None]
-) -> Iterator[tuple[Cell, Protocol, Outcome]]:
-    """Each cell with its outcomes; cells whose patients are the same are simulated together."""
-    simulation = scenario.design.simulation
-    how: dict[str, Any] = {"seed": simulation.seed, "trials": simulation.trials}
-    for group in alike(protocols):
-        first = protocols[group[0]]
-        if len(group) == 1:
-            outcome = engine.simulate(first.plan, first.numbers, first.worlds, progress=step, **how)
-            yield scenario.cells[group[0]], first, outcome
-            continue
-        numbers, each = together([protocols[k].numbers for k in group])
-        outcomes = engine.simulate(
-            first.plan,
-            numbers,
-            first.worlds,
-            look=trial.run_each,
-            data=(each,),
-            progress=partial(_times, step, len(group)),
-            **how,
-        )
-        for place, k in enumerate(group):
-            one = jax.tree.map(lambda array, place=place: array[:, place], outcomes)
-            if one.infused is None:
-                everybody = np.full(simulation.trials, protocols[k].size, np.int32)
-                one = replace(one, enrolled=everybody, infused=everybody)
-            yield scenario.cells[k], protocols[k], one
-
-
-def _times(step: Callable[[int], None], cells: int, more: int) -> None:
-    step(more * cells)
-
-
-def prepared(
-    scenario: Scenario, progress: Callable[[str, int, int], None] | None
-) -> tuple[Evidence, dict[float, Posterior], list[Protocol]]:
-    """Evidence, posteriors by discount, and a protocol for each cell, all with room for the largest."""
-    studies = {cell.design.world.study for cell in scenario.cells}
-    if len(studies) > 1:
-        raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
-    read = evidence.load(studies.pop())
-    if not any(cell.design.timed or flags_need_times(cell.design, read) for cell in scenario.cells):
-        read = read.without("survival")  # a model of its own, which takes longest to fit
-    largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)
-    check_cost(scenario, largest or read.count("infused.all")[1])
-    posteriors: dict[float, Posterior] = {}
-    discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
-    for number, discount in enumerate(discounts):
-        if progress is not None:
-            what = "finding the posterior (the first time it is fitted, about a minute and a half)"
-            progress(what, number, len(discounts))
-        posteriors[discount] = posterior_of(read, discount=discount)
-    protocols: list[Protocol] = []
-    for capacity in (None, "largest"):
-        room = max(p.plan.capacity for p in protocols) if capacity else None
-        protocols = [
-            prepare(
-                cell,
-                read,
-                posteriors[cell.design.world.discount],
-                where=scenario.where,
-                capacity=room,
-            )
-            for cell in scenario.cells
-        ]
-    check_cost(scenario, protocols[0].plan.capacity)
-    return read, posteriors, protocols
 
 
 def _trial(number: int) -> int:

@@ -15,30 +15,23 @@ from vtrial.conduct.looks import LookNumbers, LookPlan
 from vtrial.conduct.windows import Watched, watched
 from vtrial.curves import DAYS
 from vtrial.decisions import RulePlan, entries_of
-from vtrial.design.conditional import conditional_bounds
-from vtrial.design.counts import direction
-from vtrial.design.posterior import posterior_bounds
-from vtrial.design.predictive import predictive_bounds
-from vtrial.design.toxicity import toxicity_bounds
 from vtrial.errors import InputError
 from vtrial.plan import Plan
+from vtrial.rule_bounds import FORECASTS, bounds, by_set, limits, patients_at, refuse_crossing
 from vtrial.scenario import Design
 from vtrial.scenario.looks import LookSection, When
 from vtrial.scenario.rules import (
-    ConditionalRule,
-    CountRule,
     MedianRule,
-    PosteriorRule,
-    PredictiveRule,
     Rule,
     SpendingRule,
-    ToxicityRule,
     name_of,
     test_of,
 )
 from vtrial.sequential import Levels
 
 Table = NDArray[np.int64]
+
+_LONGEST = 3600.0  # months of accrual: days and patients' numbers share a key of 31 bits, see `vtrial.conduct.looks`
 
 
 @dataclass(frozen=True)
@@ -74,6 +67,12 @@ def looks(
     if not sections:
         return None
     asked = watches(design)
+    rate = design.calendar.accrual_per_month
+    if design.in_calendar and rate is not None and plan.capacity + 6.0 * np.sqrt(plan.capacity) > _LONGEST * rate:
+        raise InputError(
+            f"{where}: [calendar] accrual_per_month = {rate:g}: {plan.capacity} patients take more than "
+            f"{_LONGEST / 12:g} years, too long for looks in the calendar"
+        )
     count, follow_up, plans = _conditions(sections)
     for section in sections:
         if section.when.kind == "infused" and section.when.infused > plan.capacity:
@@ -86,9 +85,9 @@ def looks(
         for rule in section.rule:
             place = f"{where}: [[look]] '{section.name}' rule '{name_of(rule)}'"
             here = None if any_n else patients_at(section, planned)
-            at_least, table = _bounds(rule, section, here, design, levels, plan, planned, place)
+            at_least, table = bounds(rule, section, here, design, levels, plan, planned, place)
             what = _watched(rule, design)
-            shows = test_of(rule) if rule.then == "success" and not isinstance(rule, _FORECASTS) else None
+            shows = test_of(rule) if rule.then == "success" and not isinstance(rule, FORECASTS) else None
             rules.append(
                 RulePlan(
                     look=number,
@@ -104,13 +103,13 @@ def looks(
                 )
             )
             tables.append(table)
-        _cross(section, rules, tables, number, plan.capacity, where)
+        refuse_crossing(section, rules, tables, number, plan.capacity, where)
     entries = entries_of(plan.tests, tuple(rules), len(sections))
     sets = 2 ** len(plan.tests) if plan.graph else 1
     from_rules = [int(r) for r in entries.rule if r >= 0]
-    shown = [_by_set(rules[r], sections[rules[r].look], levels, plan, tables[r]) for r in from_rules]
+    shown = [by_set(rules[r], sections[rules[r].look], levels, plan, tables[r]) for r in from_rules]
     timed = [r for r, rule in enumerate(rules) if rule.time is not None]
-    limits = [_limits(rules[r], sections[rules[r].look], levels, sets) for r in timed]
+    edges = [limits(rules[r], sections[rules[r].look], levels, sets) for r in timed]
     empty = np.zeros((len(rules), plan.capacity + 1), np.int32)
     for r, table in enumerate(tables):
         empty[r] = 0 if rules[r].time is not None else table
@@ -126,13 +125,10 @@ def looks(
             needed=np.array(needed, np.int32),
             bounds=empty,
             shown=np.array(shown, np.int32).reshape(len(from_rules), sets, plan.capacity + 1),
-            limits=np.array(limits, np.float32).reshape(len(timed), sets),
+            limits=np.array(edges, np.float32).reshape(len(timed), sets),
         ),
         in_calendar=design.in_calendar,
     )
-
-
-_FORECASTS = (PredictiveRule, ConditionalRule)  # they say what a test will show, and show nothing themselves
 
 
 def _watched(rule: Rule, design: Design) -> Watched | None:
@@ -188,154 +184,3 @@ def _conditions(sections: Sequence[LookSection]) -> tuple[Any, Any, tuple[LookPl
         for p, s in zip(plans, sections, strict=True)
     )
     return np.array(count, np.int32), np.array(follow_up, np.int32), plans
-
-
-def patients_at(section: LookSection, planned: int | None) -> int | None:
-    """How many patients a look analyses, where its design says so."""
-    if section.when.final:
-        return planned
-    return section.when.infused if section.when.kind == "infused" and section.analyse == "called" else None
-
-
-def _bounds(
-    rule: Rule,
-    section: LookSection,
-    here: int | None,
-    design: Design,
-    levels: Levels,
-    plan: Plan,
-    planned: int | None,
-    place: str,
-) -> tuple[bool, Table]:
-    """Whether a rule fires from its bound on (else up to it), and the bound for n = 0 .. capacity.
-
-    here: the patients that the look analyses, where that is known; a bound for others is not looked for.
-    """
-    n = np.arange(plan.capacity + 1) if here is None else np.array([here])
-    if isinstance(rule, MedianRule):
-        return rule.at_least is not None, n[:0]
-    if isinstance(rule, CountRule):
-        at_least = rule.at_least is not None
-        bound = rule.at_least if rule.at_least is not None else rule.at_most
-        assert bound is not None
-        if here is not None and (bound == 0 if at_least else bound >= here):
-            way = "at_least" if at_least else "at_most"
-            raise InputError(f"{place}: {way} = {bound} of the {here} patients of this look is always so")
-        return at_least, _whole(np.full(n.shape, bound), n, plan.capacity, at_least)
-    if isinstance(rule, PosteriorRule):
-        counts, way = posterior_bounds(
-            n,
-            rule.prior,  # type: ignore[arg-type]
-            above=rule.above,
-            below=rule.below,
-            probability_at_least=rule.probability_at_least,
-            probability_at_most=rule.probability_at_most,
-        )
-        return way == "at_least", _whole(counts, n, plan.capacity, way == "at_least")
-    if isinstance(rule, ToxicityRule):
-        return True, _toxicity(rule, section, design, plan, planned, place)
-    test = next(test for test in design.test if test.name == rule.test)
-    if isinstance(rule, SpendingRule):
-        if test.timed:
-            return rule.then == "success", n[:0]
-        at_least = (test.alternative == "greater") == (rule.then == "success")
-        counts = levels.at_look(rule.test, section.name, n, rule.then, 0)
-        return at_least, _whole(counts, n, plan.capacity, at_least)
-    if test.timed:
-        raise InputError(f"{place}: kind = \"{rule.kind}\" is for tests of a rate, and '{test.name}' is of a time")
-    total = rule.final or planned
-    if total is None:
-        raise InputError(
-            f"{place}: how many patients the final test will have varies; say how many it is to reckon with (final)"
-        )
-    if total > plan.capacity:
-        raise InputError(f"{place}: final = {total} is more than the trial can have ({plan.capacity})")
-    if here is not None and here > total:
-        raise InputError(f"{place}: final = {total} is fewer than the {here} patients of this look")
-    critical = levels.final(rule.test, np.array([total]), 0)[0]
-    upward = rule.at_least is not None
-    n = n[n <= total]
-    how: dict[str, Any] = {"at_least": rule.at_least, "at_most": rule.at_most, "alternative": test.alternative}
-    if isinstance(rule, PredictiveRule):
-        counts = predictive_bounds(n, total, critical, rule.prior, **how)  # type: ignore[arg-type]
-    else:
-        counts = conditional_bounds(n, total, critical, rule.rate, **how)
-    at_least = direction(rises=test.alternative == "greater", upward=upward) == "at_least"
-    return at_least, _whole(counts, n, plan.capacity, at_least)
-
-
-def _whole(counts: Table, n: Table, capacity: int, at_least: bool) -> Table:
-    """A table for n = 0 .. capacity from its rows at `n`; elsewhere the rule never fires."""
-    every = np.arange(capacity + 1)
-    table = every + 1 if at_least else np.full(capacity + 1, -1)
-    inside = n <= capacity
-    table[n[inside]] = counts[inside]
-    return table
-
-
-def _toxicity(
-    rule: ToxicityRule, section: LookSection, design: Design, plan: Plan, planned: int | None, place: str
-) -> Table:
-    """The bound of a look among those that carry the same rule."""
-    alike = [s for s in design.looks if any(r == rule for r in s.rule)]
-    numbers = [patients_at(look, planned) for look in alike]
-    if None in numbers or sorted(set(numbers)) != numbers:  # type: ignore[type-var]
-        raise InputError(
-            f'{place}: kind = "toxicity" needs looks at ascending numbers infused (analyse = "called"): {numbers}'
-        )
-    bounds = toxicity_bounds(np.array(numbers), null=rule.null, alpha=rule.alpha).at_least
-    mine = [look.name for look in alike].index(section.name)
-    return _whole(bounds[[mine]], np.array([numbers[mine]]), plan.capacity, True)
-
-
-def _by_set(
-    rule: RulePlan,
-    section: LookSection,
-    levels: Levels,
-    plan: Plan,
-    table: Table,
-) -> Table:
-    """A rule's table for each set of rejected tests: alpha of a spending rule moves under a graph, others stay."""
-    written = section.rule[[name_of(one) for one in section.rule].index(rule.name)]
-    sets = 2 ** len(plan.tests) if plan.graph else 1
-    if rule.time is not None:
-        return np.zeros((sets, plan.capacity + 1), np.int64)
-    if not isinstance(written, SpendingRule) or sets == 1:
-        return np.broadcast_to(table, (sets, plan.capacity + 1))
-    n = np.arange(plan.capacity + 1)
-    return np.stack(
-        [
-            _whole(levels.at_look(rule.of, section.name, n, rule.then, code), n, plan.capacity, rule.at_least)
-            for code in range(sets)
-        ]
-    )
-
-
-def _limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> list[float]:
-    """The limit of a rule on a time, for each set of rejected tests: days, or a normal quantile."""
-    written = section.rule[[name_of(one) for one in section.rule].index(rule.name)]
-    if isinstance(written, MedianRule):
-        months = written.at_least if written.at_least is not None else written.at_most
-        assert months is not None
-        return [months * DAYS] * sets
-    return [levels.z_at_look(rule.of, section.name, rule.then, code) for code in range(sets)]
-
-
-def _cross(
-    section: LookSection, rules: list[RulePlan], tables: list[Table], look: int, capacity: int, where: str
-) -> None:
-    """Refuse rules of one look that would stop for success and for futility at the same count."""
-    mine = [(rule, table) for rule, table in zip(rules, tables, strict=True) if rule.look == look and rule.time is None]
-    n = np.arange(capacity + 1)
-    for up, bound in mine:
-        for down, limit in mine:
-            if {up.then, down.then} != {"success", "futility"} or up.watched != down.watched:
-                continue
-            if up.at_least and not down.at_least:
-                both = (bound <= limit) & (bound <= n) & (limit >= 0)
-                if both.any():
-                    at = int(np.flatnonzero(both)[0])
-                    raise InputError(
-                        f"{where}: [[look]] '{section.name}': bounds cross: with {at} patients '{up.name}' fires from "
-                        f"{bound[at]} on and '{down.name}' up to {limit[at]}"
-                    )

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from vtrial import characteristics
+from vtrial.cells import prepared
 from vtrial.errors import InputError, nearest
-from vtrial.result import prepared, run
+from vtrial.result import run
 from vtrial.scenario import Scenario, from_dict, load_scenario
 from vtrial.scenario.solve import SolveSection
 from vtrial.validation import first_problem

@@ -200,7 +200,8 @@ def told(
 
     Raises `InputError` for a trial or cell that is not there, or where there are no looks.
     """
-    from vtrial.result import keep_compiled_programs, prepared
+    from vtrial.cells import prepared
+    from vtrial.result import keep_compiled_programs
 
     asked = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
     if seed is not None:

@@ -73,7 +73,7 @@ def all_sizes() -> None:
 
 
 def _cells(raw: dict[str, Any]) -> list[Protocol]:
-    from vtrial.result import prepared
+    from vtrial.cells import prepared
     from vtrial.scenario import from_dict
 
     return prepared(from_dict(raw), None)[2]

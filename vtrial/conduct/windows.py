@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vtrial.curves import DAYS, System
-from vtrial.errors import nearest
 
 # Beside the endpoints of a final analysis: single grades of toxicity, and what has happened by a landmark.
 LookEndpoint = Literal[
@@ -80,8 +79,8 @@ def watched(text: str) -> Watched:
     """Read `orr`, `orr@3`, `pfs@6`. Raises `ValueError` that says what is allowed."""
     found = re.fullmatch(r"([a-z0-9]+)(?:@([0-9]*\.?[0-9]+))?", text)
     if found is None or found[1] not in LOOK_ENDPOINTS:
-        known, hint = ", ".join(LOOK_ENDPOINTS), nearest(text.split("@")[0], LOOK_ENDPOINTS)
-        raise ValueError(f"there is no endpoint '{text}'{hint} (known: {known}, with a window in months as in orr@3)")
+        known = ", ".join(LOOK_ENDPOINTS)
+        raise ValueError(f"there is no endpoint '{text}' (known: {known}, with a window in months as in orr@3)")
     window = None if found[2] is None else float(found[2])
     if window is not None and not 0 < window <= 600:
         raise ValueError(f"'{text}': a window is above 0 and at most 600 months")

@@ -12,7 +12,7 @@ from vtrial.protocol import Protocol
 from vtrial.report.looks_tables import final_bounds, final_n
 from vtrial.report.words import capitalised, point
 from vtrial.report.words_of_looks import endpoint_in_words
-from vtrial.rules import patients_at
+from vtrial.rule_bounds import patients_at
 
 if TYPE_CHECKING:
     from vtrial.decisions import Then

@@ -14,7 +14,7 @@ from vtrial.protocol import Protocol
 from vtrial.report.tables import MOST_ROWS, drawn
 from vtrial.report.words import METHODS, percent, point
 from vtrial.report.words_of_looks import counted_in_words, when_in_words
-from vtrial.rules import patients_at
+from vtrial.rule_bounds import patients_at
 from vtrial.scenario.rules import (
     ConditionalRule,
     CountRule,

@@ -15,7 +15,7 @@ from vtrial.look_characteristics import END
 from vtrial.protocol import Protocol
 from vtrial.report.tables import MOST_ROWS, drawn
 from vtrial.report.words import number, percent
-from vtrial.rules import patients_at
+from vtrial.rule_bounds import patients_at
 from vtrial.scenario import TestSection
 
 if TYPE_CHECKING:

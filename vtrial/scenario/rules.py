@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.conduct.windows import Watched, watched
+from vtrial.conduct.windows import LOOK_ENDPOINTS, Watched, watched
 from vtrial.decisions import Then
+from vtrial.errors import nearest
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.scenario.calendar import Positive
 
@@ -51,7 +52,12 @@ class _Counting(_Rule):
     @classmethod
     def _endpoint(cls, endpoint: str | None) -> str | None:
         if endpoint is not None:
-            watched(endpoint)
+            try:
+                watched(endpoint)
+            except ValueError as problem:
+                name = endpoint.split("@")[0]
+                hint = "" if name in LOOK_ENDPOINTS else nearest(name, LOOK_ENDPOINTS)
+                raise ValueError(f"{problem}{hint}") from None
         return endpoint
 
 

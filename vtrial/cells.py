@@ -1,0 +1,89 @@
+"""The cells of a scenario: made ready, and simulated, together where their patients are the same."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from vtrial import engine, evidence, trial
+from vtrial.described import flags_need_times
+from vtrial.errors import InputError
+from vtrial.evidence import Evidence
+from vtrial.plan import Outcome
+from vtrial.posterior import Posterior, posterior_of
+from vtrial.prefixes import alike, together
+from vtrial.protocol import Protocol, prepare
+from vtrial.scenario import Cell, Scenario, check_cost
+
+
+def simulated(
+    scenario: Scenario, protocols: list[Protocol], step: Callable[[int], None]
+) -> Iterator[tuple[Cell, Protocol, Outcome]]:
+    """Each cell with its outcomes; cells whose patients are the same are simulated together."""
+    simulation = scenario.design.simulation
+    how: dict[str, Any] = {"seed": simulation.seed, "trials": simulation.trials}
+    for group in alike(protocols):
+        first = protocols[group[0]]
+        if len(group) == 1:
+            outcome = engine.simulate(first.plan, first.numbers, first.worlds, progress=step, **how)
+            yield scenario.cells[group[0]], first, outcome
+            continue
+        numbers, each = together([protocols[k].numbers for k in group])
+        outcomes = engine.simulate(
+            first.plan,
+            numbers,
+            first.worlds,
+            look=trial.run_each,
+            data=(each,),
+            progress=partial(_times, step, len(group)),
+            **how,
+        )
+        for place, k in enumerate(group):
+            one = jax.tree.map(lambda array, place=place: array[:, place], outcomes)
+            if one.infused is None:
+                everybody = np.full(simulation.trials, protocols[k].size, np.int32)
+                one = replace(one, enrolled=everybody, infused=everybody)
+            yield scenario.cells[k], protocols[k], one
+
+
+def _times(step: Callable[[int], None], cells: int, more: int) -> None:
+    step(more * cells)
+
+
+def prepared(
+    scenario: Scenario, progress: Callable[[str, int, int], None] | None
+) -> tuple[Evidence, dict[float, Posterior], list[Protocol]]:
+    """Evidence, posteriors by discount, and a protocol for each cell, all with room for the largest."""
+    studies = {cell.design.world.study for cell in scenario.cells}
+    if len(studies) > 1:
+        raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
+    read = evidence.load(studies.pop())
+    if not any(cell.design.timed or flags_need_times(cell.design, read) for cell in scenario.cells):
+        read = read.without("survival")  # a model of its own, which takes longest to fit
+    largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)
+    check_cost(scenario, largest or read.count("infused.all")[1])
+    posteriors: dict[float, Posterior] = {}
+    discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
+    for number, discount in enumerate(discounts):
+        if progress is not None:
+            what = "finding the posterior (the first time it is fitted, about a minute and a half)"
+            progress(what, number, len(discounts))
+        posteriors[discount] = posterior_of(read, discount=discount)
+    protocols: list[Protocol] = []
+    for capacity in (None, "largest"):
+        room = max(p.plan.capacity for p in protocols) if capacity else None
+        protocols = [
+            prepare(
+                cell,
+                read,
+                posteriors[cell.design.world.discount],
+                where=scenario.where,
+                capacity=room,
+            )
+            for cell in scenario.cells
+        ]
+    check_cost(scenario, protocols[0].plan.capacity)
+    return read, posteriors, protocols
