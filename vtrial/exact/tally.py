@@ -173,7 +173,7 @@ class Tally:
             self._final_rules(n, table, codes, weight)
 
     def _final_rules(self, n: int, table: Array, codes: Whole, weight: Array) -> None:
-        """What looks at the end decide; where several do, the last in order."""
+        """What looks at the end decide; where several do, the first in order."""
         decided = np.zeros(table.shape[:2], np.int64)
         which = np.full(table.shape[:2], -1)
         for k in (k for k, look in enumerate(self.plan.looks) if look.final):
