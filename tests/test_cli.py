@@ -333,7 +333,10 @@ def test_what_is_not_estimable_is_printed_as_ne() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["karma"], "there is no scenario 'karma'; did you mean 'karmma'? (known: accrual-and-drop-out, crs-stopping, dose-450, "),
+        (
+            ["karma"],
+            "there is no scenario 'karma'; did you mean 'karmma'? (known: accrual-and-drop-out, ",
+        ),
         (["no/such.toml"], "there is no scenario 'no/such.toml'"),
         (["karmma", "--trials", "-1"], "scenarios/karmma.toml: [simulation] trials = -1: "),
         (["karmma", "--trials", "0"], "[simulation] trials = 0: "),
