@@ -76,7 +76,7 @@ def test_an_unknown_scenario_is_refused(elsewhere: Path, given: str) -> None:
         load_scenario(given)
     message = str(caught.value)
     assert message.startswith(f"there is no scenario '{given}'")
-    assert "known: dose-450, extramedullary, follow-up, karmma, " in message
+    assert "known: accrual-and-drop-out, crs-stopping, dose-450, " in message
     assert message.endswith("or give a TOML file)")
     assert ("did you mean 'karmma'?" in message) is (given == "karma")
 

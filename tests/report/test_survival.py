@@ -13,7 +13,7 @@ from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
 from vtrial.posterior import Posterior
-from vtrial.report import answer, figures, over_cut, page, survival, swimmer, tables, times_table, words
+from vtrial.report import answer, answer_figure, figures, over_cut, page, survival, swimmer, tables, times_table, words
 from vtrial.result import Result
 
 
@@ -177,7 +177,7 @@ def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior:
     first = drawn.loc[("calendar.data_cut = months_after_last_infusion=2", "upper 95% limit")]
     assert first["ne"] == result.value("dor.median.high.ne")[0] > 0.1
     assert first["q025"] == result.value("dor.median.high.q025")[0]
-    figure = page._answer_figure(result)
+    figure = answer_figure.answer_figure(result)
     assert figure.name == "medians-over-sweep"
     assert "Infinity" not in json.dumps(figure.spec)
     table, _ = tables.decisions_by_cell(result, "t")
@@ -187,7 +187,7 @@ def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior:
 def test_without_tests_the_first_time_that_is_asked_for_answers(posterior: Posterior) -> None:
     result = _later_and_later(simulation={"trials": 20, "endpoints": ["os", "pfs"]})
     assert result.answer().startswith("The median overall survival that a trial observes is ")
-    assert page._answer_figure(result).name == "medians-over-sweep"  # there are no rates to draw
+    assert answer_figure.answer_figure(result).name == "medians-over-sweep"  # there are no rates to draw
 
 
 def test_another_design_is_for_orientation(sample_size_result: Result) -> None:
