@@ -13,7 +13,7 @@ from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
 from vtrial.posterior import Posterior
-from vtrial.report import answer, answer_figure, figures, over_cut, page, survival, swimmer, tables, times_table, words
+from vtrial.report import answer, answer_figure, figures, over_cut, survival, swimmer, tables, times_table, words
 from vtrial.result import Result
 
 
