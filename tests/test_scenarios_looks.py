@@ -119,3 +119,16 @@ def test_other_numbers_need_no_other_program(evidence: Evidence, posterior: Post
     run(20, 0.4, 0.7, 5)
     run(40, 0.55, 0.5, 25)
     assert engine.traced == before
+
+
+def test_cells_that_are_simulated_together_keep_their_place() -> None:
+    raw = {
+        "cohort": {"infused": 20, "attrition": 0},
+        "simulation": {"endpoints": ["orr"], "trials": 50},
+        "sweep": {"cohort.infused": [10, 20], "world.truth": [{"orr": 0.4}, {"orr": 0.6}]},
+    }
+    result = vtrial.run(raw)
+    for table in (result.characteristics, result.trials):
+        assert table["cell"].is_monotonic_increasing
+    assert [result.value("n.infused", cell=cell)[0] for cell in range(4)] == [10, 10, 20, 20]
+    assert result.value("orr.rate", cell=1)[0] > result.value("orr.rate", cell=0)[0]

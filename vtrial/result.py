@@ -22,7 +22,7 @@ from vtrial.outputs import provenance, writable, write, write_manifest, write_pa
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol
 from vtrial.report.answer_of_looks import check_answer
-from vtrial.scenario import Scenario, from_dict, load_scenario
+from vtrial.scenario import Scenario, as_scenario
 
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
@@ -198,10 +198,7 @@ def run(
 
     Raises `InputError` for a scenario that cannot be run, `FitError` for a fit that did not converge.
     """
-    if isinstance(scenario, dict):
-        scenario = from_dict(scenario)
-    elif not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
+    scenario = as_scenario(scenario)
     changes = {"simulation.trials": trials, "simulation.seed": seed}
     if changes := {key: value for key, value in changes.items() if value is not None}:
         scenario = scenario.replace(changes)
@@ -211,7 +208,8 @@ def run(
     if out is not None:
         writable(out)
     simulation = scenario.design.simulation
-    tables, trial_tables = [], []
+    tables: dict[int, pd.DataFrame] = {}
+    trial_tables: dict[int, pd.DataFrame] = {}
     done, total = 0, simulation.trials * len(scenario.cells)
 
     def step(more: int) -> None:
@@ -221,23 +219,24 @@ def run(
             progress("simulating", done, total)
 
     for cell, protocol, outcome in simulated(scenario, protocols, step):
-        stopped = 0 if outcome.decision is None else outcome.decision.end < len(protocol.plan.looks)
-        if protocol.plan.target == "infused" and np.any((outcome.infused < protocol.size) & ~stopped):
+        to_the_end = True if outcome.decision is None else outcome.decision.end == len(protocol.plan.looks)
+        if protocol.plan.target == "infused" and np.any((outcome.infused < protocol.size) & to_the_end):
             raise InputError(
                 f"{scenario.where}: [cohort] infused = {protocol.size} was not reached with {protocol.plan.capacity} "
                 "enrolled in some trial: attrition is too high"
             )
-        tables.append(
-            characteristics.table(protocol, outcome, cell=cell.number, swept=cell.swept, seed=simulation.seed)
+        tables[cell.number] = characteristics.table(
+            protocol, outcome, cell=cell.number, swept=cell.swept, seed=simulation.seed
         )
-        trial_tables.append(characteristics.trials_table(protocol, outcome, cell=cell.number))
+        trial_tables[cell.number] = characteristics.trials_table(protocol, outcome, cell=cell.number)
+    in_order = range(len(scenario.cells))  # cells that were simulated together come together
     result = Result(
         scenario=scenario,
         evidence=read,
         posteriors=posteriors,
         protocols=tuple(protocols),
-        characteristics=pd.concat(tables, ignore_index=True),
-        trials=pd.concat(trial_tables, ignore_index=True),
+        characteristics=pd.concat([tables[k] for k in in_order], ignore_index=True),
+        trials=pd.concat([trial_tables[k] for k in in_order], ignore_index=True),
         manifest=_asked(scenario) | provenance(read, posteriors),
     )
     if out is not None:
