@@ -1,7 +1,6 @@
 """vtrial design ...: designs worked out exactly, without a study and without simulation."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 from rich.table import Table
 
-from vtrial.console import as_text, out, plain
+from vtrial.console import as_data, as_text, never, out, plain
 from vtrial.errors import InputError
 
 if TYPE_CHECKING:
@@ -238,24 +237,9 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
     for k, name in enumerate(rows[0]):
         table.add_column(plain(name), justify="left" if isinstance(rows[0][name], str) and k < 2 else "right")
     for row in rows:
-        table.add_row(*("-" if _never(value) else as_text(value) for value in row.values()))
+        table.add_row(*("-" if never(value) else as_text(value) for value in row.values()))
     out.print(table)
 
 
-def _never(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isinf(value))
-
-
 def _json(value: Any) -> None:
-    typer.echo(json.dumps(_plainly(value)))
-
-
-def _plainly(value: Any) -> Any:
-    """Lists and numbers that JSON has; what is infinite (never) is null."""
-    if isinstance(value, dict):
-        return {name: _plainly(part) for name, part in value.items()}
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plainly(part) for part in value]
-    return None if _never(value) else value
+    typer.echo(json.dumps(as_data(value)))

@@ -72,18 +72,16 @@ def prepared(
             what = "finding the posterior (the first time it is fitted, about a minute and a half)"
             progress(what, number, len(discounts))
         posteriors[discount] = posterior_of(read, discount=discount)
-    protocols: list[Protocol] = []
-    for capacity in (None, "largest"):
-        room = max(p.plan.capacity for p in protocols) if capacity else None
-        protocols = [
-            prepare(
-                cell,
-                read,
-                posteriors[cell.design.world.discount],
-                where=scenario.where,
-                capacity=room,
-            )
-            for cell in scenario.cells
-        ]
+
+    def ready(cell: Cell, capacity: int | None = None) -> Protocol:
+        posterior = posteriors[cell.design.world.discount]
+        return prepare(cell, read, posterior, where=scenario.where, capacity=capacity)
+
+    protocols = [ready(cell) for cell in scenario.cells]
+    room = max(p.plan.capacity for p in protocols)
+    protocols = [
+        protocol if protocol.plan.capacity == room else ready(cell, room)
+        for cell, protocol in zip(scenario.cells, protocols, strict=True)
+    ]
     check_cost(scenario, protocols[0].plan.capacity)
     return read, posteriors, protocols

@@ -16,6 +16,7 @@ from vtrial import after_stopping, engine, exact
 from vtrial import curve_characteristics as curves
 from vtrial import look_characteristics as looks
 from vtrial.design.intervals import proportion_interval
+from vtrial.estimate.kaplan_meier import Z95
 from vtrial.exact.looks import probabilities as of_looks
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
@@ -23,7 +24,6 @@ from vtrial.scenario.sweep import shown
 from vtrial.world import World
 
 COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
-_Z = 1.959963984540054
 WORTHWHILE = 0.8  # power from which on a design is worth running in a world
 _EXACT_SHIFTS = 10_000  # worlds over which a fixed world's between-trial shift is averaged
 
@@ -74,7 +74,7 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         estimate = float(values[known].mean()) if known.any() else math.nan
         mcse = clustered_mcse(values[known], draws[known], protocol.worlds.size, protocol.ess)
         low, high = (
-            interval(estimate, mcse, int(known.sum())) if proportion else (estimate - _Z * mcse, estimate + _Z * mcse)
+            interval(estimate, mcse, int(known.sum())) if proportion else (estimate - Z95 * mcse, estimate + Z95 * mcse)
         )
         return _row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
 
@@ -83,10 +83,12 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     if len(outcome.rejected) > 1 and not exact.is_chain(protocol.plan.tests):
         every = np.logical_and.reduce(list(outcome.rejected.values()))
         yield mean("all.reject", every.astype(float), proportion=True)
-    if outcome.rejected and not protocol.plan.mix and not any(test.timed for test in protocol.plan.tests):
-        yield mean("familywise.error", _false_rejection(protocol, outcome, seed).astype(float), proportion=True)
-    if outcome.decision is not None:
-        worlds = _worlds_lived_in(protocol, seed, trials)
+    of_rates = bool(outcome.rejected) and not any(test.timed for test in protocol.plan.tests)
+    with_error, with_looks = of_rates and not protocol.plan.mix, outcome.decision is not None
+    worlds = _worlds_lived_in(protocol, seed, trials) if with_error or with_looks else protocol.worlds
+    if with_error:
+        yield mean("familywise.error", _false_rejection(protocol, outcome, worlds).astype(float), proportion=True)
+    if with_looks:
         yield from looks.rows(protocol, outcome, mean, _quantile)
         yield from after_stopping.rows(protocol, outcome, worlds, mean, _quantile, seed=seed)
     for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
@@ -134,7 +136,7 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
     def mean(metric: str, p: Array) -> Row:
         estimate = float(p.mean())
         mcse = float(p.std() / math.sqrt(ess)) if p.size > 1 else 0.0
-        low, high = estimate - _Z * mcse, estimate + _Z * mcse
+        low, high = estimate - Z95 * mcse, estimate + Z95 * mcse
         if mcse > 0.0 and not metric.startswith("n.") and not metric.endswith(".bias"):
             low, high = interval(estimate, mcse, int(ess))
         return _row(metric, estimate, mcse, low, high, 0, "exact")
@@ -148,9 +150,9 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
         worth = (power >= WORTHWHILE) & ~exact.null_is_true(protocol, test, worlds)
         yield mean(f"{test.name}.worthwhile", worth.astype(float))
         for label, q in (("q10", 0.1), ("q50", 0.5), ("q90", 0.9)):
-            estimate, half = float(np.quantile(power, q)), _Z * math.sqrt(q * (1 - q) / ess)
+            estimate, half = float(np.quantile(power, q)), Z95 * math.sqrt(q * (1 - q) / ess)
             low, high = (float(np.quantile(power, min(max(q + side * half, 0.0), 1.0))) for side in (-1, 1))
-            yield _row(f"{test.name}.reject.worlds.{label}", estimate, (high - low) / (2 * _Z), low, high, 0, "exact")
+            yield _row(f"{test.name}.reject.worlds.{label}", estimate, (high - low) / (2 * Z95), low, high, 0, "exact")
 
 
 def _row(metric: str, estimate: float, mcse: float, low: float, high: float, trials: int, method: str) -> Row:
@@ -169,10 +171,9 @@ def _worlds_lived_in(protocol: Protocol, seed: int, trials: int) -> World:
     return engine.worlds_of_trials(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, trials=trials)
 
 
-def _false_rejection(protocol: Protocol, outcome: Outcome, seed: int) -> NDArray[np.bool_]:
-    """Whether a trial rejected a null that is true in its world."""
+def _false_rejection(protocol: Protocol, outcome: Outcome, worlds: World) -> NDArray[np.bool_]:
+    """Whether a trial rejected a null that is true in its world, one of `worlds`, trial t in t mod their number."""
     trials = len(outcome.infused)
-    worlds = _worlds_lived_in(protocol, seed, trials)
     false = np.zeros(trials, bool)
     for test in protocol.plan.tests:
         true_null = exact.null_is_true(protocol, test, worlds)
@@ -225,10 +226,10 @@ def _quantile(metric: str, values: Array, q: float) -> Row:
     if n == 0:
         return _row(metric, math.nan, math.nan, math.nan, math.nan, 0, "simulated")
     ordered = np.sort(values)
-    half = _Z * math.sqrt(n * q * (1 - q))
+    half = Z95 * math.sqrt(n * q * (1 - q))
     low = float(ordered[max(0, math.floor(n * q - half) - 1)])
     high = float(ordered[min(n - 1, math.ceil(n * q + half))])
     below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
     estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
-    mcse = (high - low) / (2 * _Z) if math.isfinite(high) else math.inf
+    mcse = (high - low) / (2 * Z95) if math.isfinite(high) else math.inf
     return _row(metric, estimate, mcse, low, high, n, "simulated")

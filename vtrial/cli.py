@@ -121,9 +121,10 @@ def run(
     """
     from vtrial import result as room
     from vtrial.report import answer
+    from vtrial.scenario import load_scenario
 
     began = time.perf_counter()
-    asked = room.load_scenario(scenario)
+    asked = load_scenario(scenario)
     folder = out_folder or Path("results") / asked.name
     with working(folder) as step:
         result = room.run(asked, trials=trials, seed=seed, progress=step)

@@ -98,18 +98,26 @@ def as_text(value: object) -> str:
     return "" if value is None else plain(str(value))
 
 
+def never(value: object) -> bool:
+    """Whether there is no such number: none, or an infinite one."""
+    return value is None or (isinstance(value, float) and math.isinf(value))
+
+
+def as_data(value: Any) -> Any:
+    """Lists and numbers that JSON has; what is infinite (never) is null."""
+    if isinstance(value, dict):
+        return {name: as_data(part) for name, part in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [as_data(part) for part in value]
+    return None if never(value) else value
+
+
 @contextmanager
 def working(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
-    """Long work that ends in `folder`, which can be written and stays as it was where the work fails.
-
-    What is yielded shows progress, and raises Ctrl-C where it was lost.
-    """
-    with left_as_it_was(folder), remembering_ctrl_c() as check, progress() as show:
-
-        def step(what: str, done: int, total: int) -> None:
-            check()
-            show(what, done, total)
-
+    """As `thinking`, for work that ends in `folder`, which can be written and stays as it was where the work fails."""
+    with left_as_it_was(folder), thinking() as step:
         from vtrial.outputs import writable  # too heavy for --help
 
         writable(folder)
@@ -118,7 +126,7 @@ def working(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def thinking() -> Iterator[Callable[[str, int, int], None]]:
-    """Long work that ends in no folder; as `working`."""
+    """Long work: what is yielded shows progress, and raises Ctrl-C where it was lost."""
     with remembering_ctrl_c() as check, progress() as show:
 
         def step(what: str, done: int, total: int) -> None:

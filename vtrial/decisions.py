@@ -19,6 +19,8 @@ Population = Literal["infused", "enrolled"]
 Then = Literal["harm", "futility", "success", "consider"]
 OUTCOMES: tuple[Then, ...] = ("harm", "futility", "success", "consider")  # in the usual order of precedence
 
+END = "end"  # the final analysis, where looks are named
+
 _LATE = 2**30  # a place in time after every look
 
 

@@ -8,11 +8,12 @@ import pandas as pd
 
 from vtrial.characteristics import clustered_mcse
 from vtrial.decisions import OUTCOMES
+from vtrial.estimate.kaplan_meier import Z95
+from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
     from vtrial.result import Result
 
-_Z = 1.959963984540054
 COLUMNS = ("cell", "metric", "difference", "mcse", "low", "high", "trials", "method")
 
 
@@ -32,7 +33,7 @@ def table(result: "Result") -> pd.DataFrame:
         here = _numbers(by_cell[place])
         most = max((first, protocol), key=lambda p: p.worlds.size)
         draws = (np.arange(len(by_cell[0])) % most.worlds.size).astype(np.int64)
-        swept = {key: value for key, value in result.scenario.cells[place].swept.items()}
+        swept = {key: shown(value) for key, value in result.scenario.cells[place].swept.items()}
         found: list[dict[str, Any]] = []
         for metric in [name for name in here if name in base]:
             difference = here[metric] - base[metric]
@@ -46,12 +47,12 @@ def table(result: "Result") -> pd.DataFrame:
             if row["metric"] in known.index and row["mcse"] == 0.0 == known.loc[row["metric"], "mcse"]:
                 estimate = float(row["estimate"] - known.loc[row["metric"], "estimate"])
                 found.append(_row(place, row["metric"], estimate, 0.0, 0, "exact"))
-        rows += [row | {key: _shown(value) for key, value in swept.items()} for row in found]
+        rows += [row | swept for row in found]
     return pd.DataFrame(rows, columns=[*COLUMNS, *result.scenario.swept])
 
 
 def _row(cell: int, metric: str, estimate: float, mcse: float, trials: int, method: str) -> dict[str, Any]:
-    half = 0.0 if math.isnan(mcse) else _Z * mcse
+    half = 0.0 if math.isnan(mcse) else Z95 * mcse
     values = (cell, metric, estimate, mcse, estimate - half, estimate + half, trials, method)
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -66,9 +67,3 @@ def _numbers(trials: pd.DataFrame) -> dict[str, np.ndarray]:
     if "outcome" in trials:
         found |= {f"stop.{then}": (trials["outcome"] == then).to_numpy(float) for then in OUTCOMES}
     return found
-
-
-def _shown(value: Any) -> Any:
-    from vtrial.scenario.sweep import shown
-
-    return shown(value)

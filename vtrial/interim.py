@@ -47,7 +47,6 @@ def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
         final_day = final_day + jnp.max(jnp.where(cohort.infused, days.infusion, 0))
     documented = _followed(cohort, jnp.full_like(days.infusion, survival.NEVER - 1), plan)
     found = looks.hold(plan.looks, plan.watched, numbers.looks, cohort, days, documented, final_day)
-    timed: dict[int, Any] = {}
     values: dict[int, Any] = {}
     asked = [r for r, rule in enumerate(plan.rules) if rule.time is not None]
     for look in sorted({plan.rules[r].look for r in asked}):
@@ -58,12 +57,8 @@ def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
         wanted: set[TimeEndpoint] = {plan.rules[r].time[0] for r in mine}  # type: ignore[index]
         ordered = times.prepared(_followed(cohort, follow_up, plan), cohort.dose, wanted)
         for r in mine:
-            limit, values[r] = (
-                numbers.looks.limits[asked.index(r)],
-                times.at_look(ordered, plan.rules[r], numbers.benchmarks),
-            )
-            timed[r] = values[r] >= limit if plan.rules[r].at_least else values[r] <= limit
-    return replace(_looked(found, numbers, plan, timed, days, final_day), values=values)
+            values[r] = times.at_look(ordered, plan.rules[r], numbers.benchmarks)
+    return replace(compared(found, values, numbers, plan), days=days, final_day=final_day)
 
 
 def _followed(cohort: patients.Cohort, follow_up: Any, plan: Plan) -> Seen:
@@ -77,12 +72,15 @@ def _followed(cohort: patients.Cohort, follow_up: Any, plan: Plan) -> Seen:
     )
 
 
-def _looked(
-    found: Held, numbers: Numbers, plan: Plan, timed: dict[int, Any], days: looks.Days | None, final_day: Any
-) -> Looked:
-    """Every rule against its bound. timed: of rules on times, bool (sets of rejected tests,) by place."""
-    assert numbers.looks is not None
+def compared(found: Held, values: dict[int, Any], numbers: Numbers, plan: Plan) -> Looked:
+    """Every rule against its bound; values: what rules on times compare, by place."""
     sets = 2 ** len(plan.tests) if plan.graph else 1
+    if numbers.looks is None:
+        return Looked(found, jnp.zeros(0, bool), jnp.zeros((0, sets), bool))
+    timed: dict[int, Any] = {}
+    for limit, r in zip(numbers.looks.limits, (r for r, rule in enumerate(plan.rules) if rule.time), strict=True):
+        value = values[r]
+        timed[r] = value >= limit if plan.rules[r].at_least else value <= limit
     fired = fires(plan.rules, numbers.looks.bounds, found, {r: value[0] for r, value in timed.items()})
     rows: list[Any] = []
     for k, r in enumerate(entries_of(plan.tests, plan.rules, len(plan.looks)).rule):
@@ -94,16 +92,15 @@ def _looked(
             bound = numbers.looks.shown[k, :, n]
             rows.append(x >= bound if rule.at_least else x <= bound)
     shown = jnp.stack(rows) if rows else jnp.zeros((0, sets), bool)
-    return Looked(found, fired, shown, days, final_day)
+    return Looked(found, fired, shown, values=values)
 
 
-def rejected(plan: Plan, at_end: dict[str, Any]) -> dict[str, Any]:
+def rejected(numbers: Numbers, plan: Plan, at_end: dict[str, Any]) -> dict[str, Any]:
     """Which tests reject at the final analysis of a trial without looks."""
     if not plan.graph:
         return in_order(plan.tests, at_end)
     none = Held(jnp.zeros(0, jnp.int32), jnp.zeros(0, bool), *(jnp.zeros(0, jnp.int32),) * 3)
-    alone = Looked(none, jnp.zeros(0, bool), jnp.zeros((0, 2 ** len(plan.tests)), bool))
-    return alone.decision(plan, at_end).rejected
+    return compared(none, {}, numbers, plan).decision(plan, at_end).rejected
 
 
 # --- looks at full follow-up, and one trial as many: its first n patients are the trial of n
@@ -131,10 +128,10 @@ def concluded(seen: looks.Running, numbers: Numbers, plan: Plan) -> tuple[Outcom
     counts, sizes = at(last)
     at_end = finally_shown(plan.tests, numbers.bounds, counts, sizes, {})
     if not plan.looks:
-        return Outcome(last, sizes["infused"], counts, rejected(plan, at_end)), None
+        return Outcome(last, sizes["infused"], counts, rejected(numbers, plan, at_end)), None
     assert numbers.looks is not None
     found = looks.hold_in_turn(plan.looks, plan.watched, numbers.looks, seen, last, all_infused=everybody)
-    told = _looked(found, numbers, plan, {}, None, None)
+    told = compared(found, {}, numbers, plan)
     decision = told.decision(plan, at_end)
     counts, sizes = at(jnp.append(found.day, last)[decision.end])
     outcome = Outcome(

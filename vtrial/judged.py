@@ -21,7 +21,6 @@ from vtrial.scenario.rules import (
     Rule,
     SpendingRule,
     ToxicityRule,
-    name_of,
 )
 
 
@@ -76,7 +75,7 @@ def judge(protocol: Protocol, place: int, count: int | None, n: int | None, valu
     assert protocol.looks is not None
     assert numbers is not None
     section = protocol.looks.sections[plan.look]
-    rule = next(rule for rule in section.rule if name_of(rule) == plan.name)
+    rule = section.rule_named(plan.name)
     if plan.time is not None:
         timed = [r for r, other in enumerate(protocol.plan.rules) if other.time is not None]
         scale = DAYS if isinstance(rule, MedianRule) else 1.0
@@ -127,7 +126,9 @@ def _value(rule: Rule, plan: RulePlan, protocol: Protocol, count: int, n: int) -
         z = (count - n * test.null) / np.sqrt(n * test.null * (1.0 - test.null))
         z = z if test.alternative == "greater" else -z
         exact = test.method == "exact"
-        limit = np.nan if exact else protocol.levels.z_at_look(plan.of, _look(protocol, plan), plan.then, 0)
+        limit = (
+            np.nan if exact else protocol.levels.z_at_look(plan.of, protocol.plan.looks[plan.look].name, plan.then, 0)
+        )
         return float(z), float(limit)
     assert isinstance(rule, PredictiveRule | ConditionalRule)
     total = rule.final or protocol.levels.planned
@@ -141,7 +142,3 @@ def _value(rule: Rule, plan: RulePlan, protocol: Protocol, count: int, n: int) -
     else:
         found = conditional_power(count, n, total, critical, rule.rate, alternative=test.alternative)
     return float(found), limit
-
-
-def _look(protocol: Protocol, plan: RulePlan) -> str:
-    return protocol.plan.looks[plan.look].name

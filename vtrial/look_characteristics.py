@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial.decisions import OUTCOMES
+from vtrial.decisions import END, OUTCOMES
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 
 Array = NDArray[np.float64]
 Mean = Callable[..., Any]
-
-END = "end"  # how a trial that no look stopped has ended
 
 
 def names(protocol: Protocol) -> list[str]:
@@ -23,11 +21,12 @@ def names(protocol: Protocol) -> list[str]:
 
 def groups(protocol: Protocol) -> dict[str, list[int]]:
     """The looks by the section that they come from, in order: places among the looks."""
-    assert protocol.looks is not None
     found: dict[str, list[int]] = {}
-    for place, look in enumerate(protocol.looks.sections):
-        of = next(s for s in protocol.design.look if look.name == s.name or look.name in [e.name for e in s.each])
-        found.setdefault(of.name, []).append(place)
+    place = 0
+    for section in protocol.design.look:
+        number = len(section.each)
+        found[section.name] = list(range(place, place + number))
+        place += number
     return found
 
 

@@ -46,7 +46,7 @@ class Schedule:
 
     def by(self, t: np.ndarray) -> np.ndarray:
         """P(a visit falls at or before t): (visits, times)."""
-        return _triangular((np.asarray(t)[None, :] - np.array(self.months)[:, None]) / self.window)
+        return triangular((np.asarray(t)[None, :] - np.array(self.months)[:, None]) / self.window)
 
     def since(self, t: np.ndarray) -> np.ndarray:
         """P(visit l falls at most t after visit j): (visits j, visits l, times)."""
@@ -71,13 +71,13 @@ class Schedule:
     @cached_property
     def weights(self) -> np.ndarray:
         """Probability of each such date, (dates,)."""
-        return np.diff(_triangular(np.linspace(-1.0, 1.0, _PARTS + 1)))
+        return np.diff(triangular(np.linspace(-1.0, 1.0, _PARTS + 1)))
 
     def dated_by(self, t: np.ndarray) -> np.ndarray:
         """P(a visit has this date, at or before t), (visits, dates, times)."""
         edges = np.array(self.months)[:, None] + self.window * np.linspace(-1.0, 1.0, _PARTS + 1)
         before = np.minimum(edges[:, :, None], np.asarray(t)[None, None])
-        return np.diff(_triangular((before - np.array(self.months)[:, None, None]) / self.window), axis=1)
+        return np.diff(triangular((before - np.array(self.months)[:, None, None]) / self.window), axis=1)
 
     def within(self, t: np.ndarray, power: int) -> np.ndarray:
         """P(a time between two visits falls at or before t), its density rising by power - 1: (visits, times)."""
@@ -85,7 +85,7 @@ class Schedule:
         return np.clip((np.asarray(t)[None, :] - end) / gap + 1.0, 0.0, 1.0) ** power
 
 
-def _triangular(y: np.ndarray) -> np.ndarray:
+def triangular(y: np.ndarray) -> np.ndarray:
     """Distribution function of the triangular distribution on (-1, 1)."""
     y = np.clip(y, -1.0, 1.0)
     return np.where(y < 0, 0.5 * (1 + y) ** 2, 1 - 0.5 * (1 - y) ** 2)
@@ -107,13 +107,13 @@ def _triangular_mean(y: np.ndarray) -> np.ndarray:
 
 def _difference(y: np.ndarray) -> np.ndarray:
     """Distribution function of the difference of two such."""
-    return np.sum(_WEIGHTS * _triangular(np.asarray(y)[..., None] + _NODES), axis=-1)
+    return np.sum(_WEIGHTS * triangular(np.asarray(y)[..., None] + _NODES), axis=-1)
 
 
 def _difference_mean(y: np.ndarray) -> np.ndarray:
     """Its mean where it is at most y, else 0."""
     at = np.asarray(y)[..., None] + _NODES
-    return np.sum(_WEIGHTS * (_triangular_mean(at) - _NODES * _triangular(at)), axis=-1)
+    return np.sum(_WEIGHTS * (_triangular_mean(at) - _NODES * triangular(at)), axis=-1)
 
 
 def _lognormal(t: np.ndarray, median: Any, sigma: Any, xp: Any) -> Any:

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vtrial.console import as_table, out, plain, thinking
-from vtrial.errors import InputError
+from vtrial.console import as_data, as_table, out, plain, thinking
 
 Scenario = Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -38,7 +37,7 @@ def decide(
             "note": verdict.note,
             "rules": rows.to_dict("records"),
         }
-        out.print_json(json.dumps(found, default=_number))
+        out.print_json(json.dumps(as_data(found)))
         return
     if verdict.note:
         out.print(plain(verdict.note), style="italic")
@@ -76,7 +75,7 @@ def solve(
     if as_json:
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         names = ("value", "lasting", "low", "high", "sentence")
-        out.print_json(json.dumps({name: getattr(found, name) for name in names} | {"table": rows}, default=_number))
+        out.print_json(json.dumps(as_data({name: getattr(found, name) for name in names} | {"table": rows})))
         return
     out.print(plain(found.sentence))
     out.print()
@@ -92,13 +91,6 @@ def solve(
 
 def _whole(value: float | None) -> float | int | None:
     return int(value) if value is not None and value == int(value) else value
-
-
-def _number(value: Any) -> Any:
-    """NumPy's numbers as Python's."""
-    if hasattr(value, "item"):
-        return value.item()
-    raise InputError(f"{value!r} cannot be written as JSON")
 
 
 def _shown(row: Any) -> str:

@@ -25,7 +25,6 @@ from vtrial.scenario.rules import (
     Rule,
     SpendingRule,
     ToxicityRule,
-    name_of,
 )
 from vtrial.sequential import Levels
 
@@ -85,8 +84,6 @@ def bounds(
         at_least = (test.alternative == "greater") == (rule.then == "success")
         counts = levels.at_look(rule.test, section.name, n, rule.then, 0)
         return at_least, _whole(counts, n, plan.capacity, at_least)
-    if test.timed:
-        raise InputError(f"{place}: kind = \"{rule.kind}\" is for tests of a rate, and '{test.name}' is of a time")
     total = rule.final or planned
     if total is None:
         raise InputError(
@@ -140,7 +137,7 @@ def by_set(
     table: Table,
 ) -> Table:
     """A rule's table for each set of rejected tests: alpha of a spending rule moves under a graph, others stay."""
-    written = section.rule[[name_of(one) for one in section.rule].index(rule.name)]
+    written = section.rule_named(rule.name)
     sets = 2 ** len(plan.tests) if plan.graph else 1
     if rule.time is not None:
         return np.zeros((sets, plan.capacity + 1), np.int64)
@@ -157,7 +154,7 @@ def by_set(
 
 def limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> list[float]:
     """The limit of a rule on a time, for each set of rejected tests: days, or a normal quantile."""
-    written = section.rule[[name_of(one) for one in section.rule].index(rule.name)]
+    written = section.rule_named(rule.name)
     if isinstance(written, MedianRule):
         months = written.at_least if written.at_least is not None else written.at_most
         assert months is not None

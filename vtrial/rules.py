@@ -37,7 +37,7 @@ _LONGEST = 3600.0  # months of accrual: days and patients' numbers share a key o
 @dataclass(frozen=True)
 class Looks:
     """The looks of a design, in their order. sections: one a look. plans, rules, watched: structure. numbers: what may
-    change without compiling. levels: what looks make of the tests' bounds. bounds: of the final tests, by name."""
+    change without compiling. in_calendar: whether looks have a place in the calendar."""
 
     sections: tuple[LookSection, ...]
     plans: tuple[LookPlan, ...]
@@ -176,11 +176,11 @@ def _conditions(sections: Sequence[LookSection]) -> tuple[Any, Any, tuple[LookPl
         return ("infused" if when.infused else "month", place)
 
     plans = tuple(
-        LookPlan(section.name, add(section.when), every=section.analyse == "all" or section.when.kind != "infused")
+        LookPlan(
+            section.name,
+            add(section.when),
+            every=section.analyse == "all" or section.when.kind in ("events", "calendar_month"),
+        )
         for section in sections
-    )
-    plans = tuple(
-        LookPlan(p.name, p.when, every=s.analyse == "all" or s.when.kind in ("events", "calendar_month"))
-        for p, s in zip(plans, sections, strict=True)
     )
     return np.array(count, np.int32), np.array(follow_up, np.int32), plans

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from vtrial.design.graph import graph_levels
 from vtrial.design.one_sample import critical_counts
-from vtrial.design.one_sample_sequential import sequential_design
+from vtrial.design.one_sample_sequential import crossing_counts, sequential_design
 from vtrial.design.spending import Bounds, spending_bounds
 from vtrial.errors import InputError
 from vtrial.scenario import Design, TestSection
@@ -44,6 +44,10 @@ class Levels:
         """How many sets of rejected tests have bounds of their own."""
         return 2 ** len(self.names) if self.design.multiplicity is not None else 1
 
+    @cached_property
+    def _sections(self) -> list[LookSection]:
+        return self.design.looks
+
     def _test(self, name: str) -> TestSection:
         return next(test for test in self.design.test if test.name == name)
 
@@ -65,7 +69,7 @@ class Levels:
     def looks(self, name: str) -> list[tuple[LookSection, SpendingRule]]:
         """The looks at which a test's alpha or beta is spent, with one rule each."""
         found: list[tuple[LookSection, SpendingRule]] = []
-        for look in self.design.looks:
+        for look in self._sections:
             mine = [rule for rule in look.rule if isinstance(rule, SpendingRule) and rule.test == name]
             if mine:
                 found.append((look, next((rule for rule in mine if rule.information is not None), mine[0])))
@@ -100,7 +104,7 @@ class Levels:
         """The count at which a test's spending rule fires at a look, in the shape of n."""
         test = self._test(name)
         if self.alpha(name, rejected) == 0.0:
-            return _never(n, test) if then == "success" else _never(n, test, success=False)
+            return _never(n, test, success=then == "success")
         return self._counts(test, n, rejected, self._place(name, look), then)
 
     def z_final(self, name: str, rejected: int) -> float:
@@ -181,12 +185,9 @@ class Levels:
     def _counts(self, test: TestSection, n: Table, rejected: int, place: int, then: str) -> Table:
         """Counts from the bounds of a test with looks; place -1: at the end."""
         if test.method == "exact":
-            numbers = [look.when.infused for look, _ in self.looks(test.name)]
-            if (
-                self.planned is None
-                or None in numbers
-                or any(look.analyse == "all" for look, _ in self.looks(test.name))
-            ):
+            looks = [look for look, _ in self.looks(test.name)]
+            numbers = [look.when.infused for look in looks]
+            if self.planned is None or None in numbers or any(look.analyse == "all" for look in looks):
                 raise InputError(
                     f"{self.where}: [[test]] '{test.name}': method = \"exact\" with looks needs fixed numbers of "
                     'patients ([cohort] infused, analyse = "called"); or method = "normal"'
@@ -212,25 +213,6 @@ class Levels:
         bounds = self.normal(test.name, rejected)
         z = (bounds.efficacy if then == "success" else bounds.futility)[place]
         return crossing_counts(n, z, test.null, test.alternative, then)
-
-
-def crossing_counts(n: Table, z: float, null: float, alternative: str, then: str) -> Table:
-    """The count at which (x - n p0) / sqrt(n p0 (1 - p0)) is at z or beyond it (success), or not beyond (futility)."""
-    n = np.asarray(n, np.int64)
-    spread = np.sqrt(n * null * (1.0 - null))
-    slack = 1e-9
-    if alternative == "less":
-        flipped = crossing_counts(n, z, 1.0 - null, "greater", then)
-        return n - flipped
-    with np.errstate(invalid="ignore"):
-        edge = n * null + z * spread
-    if then == "success":
-        counts = np.ceil(edge - slack)
-        counts = np.where(np.isfinite(edge), np.maximum(counts, 0), n + 1)
-        return np.where(n > 0, np.minimum(counts, n + 1), n + 1).astype(np.int64)
-    counts = np.floor(edge + slack)
-    counts = np.where(np.isfinite(edge), np.minimum(counts, n), -1)
-    return np.where(n > 0, np.maximum(counts, -1), -1).astype(np.int64)
 
 
 def _never(n: Table, test: TestSection, *, success: bool = True) -> Table:

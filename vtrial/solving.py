@@ -8,19 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
 from vtrial import characteristics
 from vtrial.cells import prepared
 from vtrial.errors import InputError, nearest
+from vtrial.estimate.kaplan_meier import Z95
 from vtrial.result import run
-from vtrial.scenario import Scenario, from_dict, load_scenario
+from vtrial.scenario import Scenario, as_scenario, from_dict
 from vtrial.scenario.solve import SolveSection
 from vtrial.validation import first_problem
 
 Progress = Callable[[str, int, int], None]
 
 _COARSE = 12  # values of a first pass where each must be simulated
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,9 @@ def solve(
 
     Raises `InputError` where nothing is asked, a value cannot be run, or the metric is not there.
     """
-    if isinstance(scenario, dict):
-        scenario = from_dict(scenario)
-    elif not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
-    if not 0 <= cell < len(scenario.cells):
-        raise InputError(f"{scenario.where}: cell {cell} is not there (0 to {len(scenario.cells) - 1})")
-    section = _asked(scenario, asked)
-    tried, search = section.tried, _Search(scenario, section, cell, progress)
-    table = search.all(tried)
+    scenario = as_scenario(scenario)
+    swept, section = scenario.cell(cell).swept, _asked(scenario, asked)
+    table = _Search(scenario, section, swept, progress).all(section.tried)
     reached = [value for value, good in zip(table["value"], table["reached"], strict=True) if good]
     failed = np.flatnonzero(~table["reached"].to_numpy())
     after = int(failed[-1]) + 1 if failed.size else 0
@@ -99,20 +94,17 @@ def _asked(scenario: Scenario, asked: dict[str, Any]) -> SolveSection:
     data = raw | given
     try:
         return SolveSection.model_validate(data)
-    except ValueError as error:
-        from pydantic import ValidationError
-
-        if isinstance(error, ValidationError):
-            raise InputError(f"{scenario.where}: [solve] {first_problem(error, SolveSection, data)}") from None
-        raise
+    except ValidationError as error:
+        raise InputError(f"{scenario.where}: [solve] {first_problem(error, SolveSection, data)}") from None
 
 
 class _Search:
     """Values of the key, each judged once."""
 
-    def __init__(self, scenario: Scenario, section: SolveSection, cell: int, progress: Progress | None) -> None:
-        self.scenario, self.section, self.progress = scenario, section, progress
-        self.swept = scenario.cells[cell].swept
+    def __init__(
+        self, scenario: Scenario, section: SolveSection, swept: dict[str, Any], progress: Progress | None
+    ) -> None:
+        self.scenario, self.section, self.swept, self.progress = scenario, section, swept, progress
 
     def all(self, tried: list[Any]) -> pd.DataFrame:
         """A row a value, in order: all of them where they are cheap, else those about the crossing."""
@@ -184,7 +176,7 @@ class _Search:
         table = pd.DataFrame([{name: row[name] for name in columns} for row in parts[0]])
         table.insert(0, "value", pd.Series(tried, dtype=object))
         least, most = self.section.at_least, self.section.at_most
-        below, above = table["estimate"] - _Z * table["mcse"], table["estimate"] + _Z * table["mcse"]
+        below, above = table["estimate"] - Z95 * table["mcse"], table["estimate"] + Z95 * table["mcse"]
         if least is not None:
             good, may, surely = table["estimate"] >= least, above >= least, below >= least
         else:
@@ -196,8 +188,8 @@ class _Search:
             table["limit_mcse"] = [row["mcse"] for row in parts[1]]
             kept = table["limit"] <= limit.at_most
             good &= kept
-            may &= table["limit"] - _Z * table["limit_mcse"] <= limit.at_most
-            surely &= table["limit"] + _Z * table["limit_mcse"] <= limit.at_most
+            may &= table["limit"] - Z95 * table["limit_mcse"] <= limit.at_most
+            surely &= table["limit"] + Z95 * table["limit_mcse"] <= limit.at_most
         table["reached"], table["may"], table["surely"] = good, may, surely
         return table
 

@@ -20,7 +20,7 @@ from vtrial.judged import judge
 from vtrial.look_characteristics import END
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
-from vtrial.scenario import Scenario, load_scenario
+from vtrial.scenario import Scenario, as_scenario
 
 COLUMNS = (
     "look", "month", "enrolled", "infused", "evaluated", "rule", "endpoint", "count", "n", "bound", "at_least",
@@ -203,14 +203,13 @@ def told(
     from vtrial.cells import prepared
     from vtrial.result import keep_compiled_programs
 
-    asked = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
+    asked = as_scenario(scenario)
     if seed is not None:
         asked = asked.replace({"simulation.seed": seed})
-    if not 0 <= cell < len(asked.cells):
-        raise InputError(f"cell {cell} is not there (0 to {len(asked.cells) - 1})")
+    design = asked.cell(cell).design
     if not 0 <= trial < 2**32:
         raise InputError(f"trial {trial} is not there (from 0)")
-    if not asked.cells[cell].design.look:
+    if not design.look:
         raise InputError(
             f"{asked.where}: there is no [[look]], so a trial has no story; vtrial cohort shows its patients"
         )

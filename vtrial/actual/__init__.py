@@ -11,19 +11,18 @@ import pandas as pd
 from scipy.stats import binom, norm
 
 from vtrial import evidence as room
-from vtrial.actual.data import END, Data, Seen, check, count_of, read, value_of
+from vtrial.actual.data import Data, Seen, check, count_of, read, value_of
+from vtrial.cohort.survival import NEVER
 from vtrial.conduct.looks import Held
 from vtrial.curves import Step
-from vtrial.decisions import OUTCOMES, Decision, entries_of, fires
-from vtrial.decisions import decide as by_rules
+from vtrial.decisions import END, OUTCOMES, Decision
 from vtrial.errors import InputError, nearest
+from vtrial.interim import compared
 from vtrial.judged import Judged, judge
 from vtrial.protocol import Protocol, in_worlds
-from vtrial.scenario import Cell, Scenario, TestSection, from_dict, load_scenario
+from vtrial.scenario import Cell, Scenario, TestSection, as_scenario
 from vtrial.scenario.sections import CohortSection
 from vtrial.world import World
-
-_LATE = 2**20
 
 
 @dataclass(frozen=True)
@@ -52,15 +51,11 @@ def decide(
     Raises `InputError` for data that the design cannot judge: an unknown look or endpoint, more patients with an
     endpoint than patients, a number that is missing.
     """
-    if isinstance(scenario, dict):
-        scenario = from_dict(scenario)
-    elif not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
-    if not 0 <= cell < len(scenario.cells):
-        raise InputError(f"{scenario.where}: cell {cell} is not there (0 to {len(scenario.cells) - 1})")
+    asked = as_scenario(scenario)
+    chosen = asked.cell(cell)
     told, where = read(data)
     most = max(max(seen.infused, seen.enrolled or 0) for seen in told.look)
-    protocol = _protocol(scenario.cells[cell], scenario.where, most)
+    protocol = _protocol(chosen, asked.where, most)
     return _verdict(protocol, told, where)
 
 
@@ -172,39 +167,15 @@ def _decision(
     at_end: dict[str, Any] | None,
 ) -> Decision:
     """The decision of `vtrial.decisions` on the looks held, in the order given."""
-    plan, numbers = protocol.plan, protocol.numbers.looks
-    looks, sets = len(plan.looks), 2 ** len(plan.tests) if plan.graph else 1
-    day, comes = np.full(looks, _LATE, np.int32), np.zeros(looks, bool)
+    plan, looks = protocol.plan, len(protocol.plan.looks)
+    day, comes = np.full(looks, NEVER, np.int32), np.zeros(looks, bool)
     for turn, k in enumerate(order):
         day[k], comes[k] = turn, True
     held = Held(day, comes, sizes.max(axis=1, initial=0), counts, sizes)
-    fired: Any = np.zeros(0, bool)
-    rows: list[np.ndarray] = []
+    unseen = {r: np.nan for r, rule in enumerate(plan.rules) if rule.time is not None}
     with jax.enable_x64(False):
-        if numbers is not None:
-            timed = [r for r, rule in enumerate(plan.rules) if rule.time is not None]
-            shows = {
-                r: [
-                    values.get(r, np.nan) >= at if plan.rules[r].at_least else values.get(r, np.nan) <= at
-                    for at in limit
-                ]
-                for r, limit in zip(timed, numbers.limits, strict=True)
-            }
-            fired = fires(plan.rules, numbers.bounds, held, {r: show[0] for r, show in shows.items()})
-            for k, r in enumerate(entries_of(plan.tests, plan.rules, looks).rule):
-                if r < 0:
-                    continue
-                rule = plan.rules[r]
-                if r in shows:
-                    rows.append(np.broadcast_to(np.array(shows[r]), (sets,)))
-                    continue
-                x, bound = counts[rule.look, rule.watched], numbers.shown[k, :, sizes[rule.look, rule.watched]]
-                rows.append(x >= bound if rule.at_least else x <= bound)
-        for test in plan.tests:
-            value = False if at_end is None else at_end[test.name]
-            rows.append(np.broadcast_to(np.asarray(value), (sets,)))
-        shown = np.stack(rows) if rows else np.zeros((0, sets), bool)
-        return jax.tree.map(np.asarray, by_rules(plan.looks, plan.rules, plan.tests, held, fired, shown))
+        found = compared(held, unseen | values, protocol.numbers, plan).decision(plan, at_end)
+        return jax.tree.map(np.asarray, found)
 
 
 def _said(

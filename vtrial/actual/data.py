@@ -11,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from vtrial.conduct.windows import watched
 from vtrial.curves import DAYS
+from vtrial.decisions import END
 from vtrial.errors import InputError
 from vtrial.validation import first_problem, read_toml
-
-END = "end"  # the name of the final analysis
 
 Count = Annotated[int, Field(ge=0)]
 

@@ -5,7 +5,7 @@ order of their number. A look that never comes has day `NEVER`.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,9 +98,7 @@ def reached(cohort: Cohort, asked: Watched, documented: Seen | None = None) -> A
     """
     endpoint = asked.endpoint
     if asked.toxic:
-        system: Literal["crs", "neurotoxicity"] = "crs" if endpoint.startswith("crs") else "neurotoxicity"
-        level = {"": 1, "3": 2, "4": 3, "5": 4}[endpoint.removeprefix(system)]
-        return getattr(cohort, system) >= level
+        return getattr(cohort, asked.system) >= asked.level
     if endpoint in LANDMARKS:
         assert documented is not None
         assert cohort.path is not None
@@ -109,7 +107,7 @@ def reached(cohort: Cohort, asked: Watched, documented: Seen | None = None) -> A
             return dead
         progressed = (documented.progression_day > 0) & (documented.progression_day <= asked.days)
         return ~dead if endpoint == "os" else ~dead & ~progressed
-    has = cohort.response >= {"orr": 1, "vgpr": 2, "cr": 3, "mrd": 3}[endpoint]
+    has = cohort.response >= asked.level
     if endpoint == "mrd":
         has = has & cohort.mrd_evaluable & cohort.mrd_negative
     if asked.window is None:
@@ -204,7 +202,6 @@ class Running:
 
 def running(cohort: Cohort, masks: dict[str, Any], *, all_infused: bool) -> Running:
     """Running numbers of a cohort and of masks of its patients. all_infused: whether everybody enrolled is."""
-
     masks = {name: cohort.infused & mask for name, mask in masks.items()}
     if not all_infused:
         masks["n"] = cohort.infused

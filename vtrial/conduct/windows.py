@@ -38,6 +38,9 @@ WORDS: dict[str, str] = {
     "os": "alive",
 }
 
+_RESPONSES = {"orr": 1, "vgpr": 2, "cr": 3, "mrd": 3}  # levels of best response
+_GRADES = {"": 1, "3": 2, "4": 3, "5": 4}  # levels of the worst grade
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -52,9 +55,21 @@ class Watched:
         return self.endpoint if self.window is None else f"{self.endpoint}@{self.window:g}"
 
     @property
+    def system(self) -> Literal["response", "crs", "neurotoxicity"]:
+        """The ordered outcome that it is a level of; of landmarks, none ("response" by name alone)."""
+        if self.endpoint.startswith("crs"):
+            return "crs"
+        return "neurotoxicity" if self.endpoint.startswith("neurotoxicity") else "response"
+
+    @property
+    def level(self) -> int:
+        """The level from which on it is reached: of best response, or of the worst grade."""
+        return _RESPONSES[self.endpoint] if self.system == "response" else _GRADES[self.endpoint[len(self.system) :]]
+
+    @property
     def toxic(self) -> bool:
         """Whether it is known within weeks."""
-        return self.endpoint.startswith(("crs", "neurotoxicity"))
+        return self.system != "response"
 
     @property
     def complete(self) -> float | None:
@@ -70,7 +85,7 @@ class Watched:
     def systems(self) -> tuple[System, ...]:
         """What must be simulated to count it."""
         if self.toxic:
-            return ("neurotoxicity",) if self.endpoint.startswith("neurotoxicity") else ("crs",)
+            return (self.system,)
         timed: tuple[System, ...] = ("survival",) if self.window is not None else ()
         return ("response", *(("mrd",) if self.endpoint == "mrd" else ()), *timed)
 

@@ -21,7 +21,7 @@ from vtrial.outputs import writable, write
 from vtrial.posterior import posterior_of
 from vtrial.protocol import prepare
 from vtrial.result import keep_compiled_programs
-from vtrial.scenario import Scenario, check_cost, load_scenario
+from vtrial.scenario import Scenario, as_scenario, check_cost
 from vtrial.trial import at_cut
 
 NAMES = ("ADSL", "ADRS", "ADTTE", "ADAE", "ADCH")
@@ -54,9 +54,8 @@ def datasets(scenario: Scenario | str | os.PathLike[str], *, trial: int = 0, cel
     The patients are those of that trial in `vtrial.run`, and give its counts and medians. A data set of which the study
     has no facts is left out. Raises `InputError` for a trial or cell that is not there.
     """
-    asked = scenario if isinstance(scenario, Scenario) else load_scenario(scenario)
-    if not 0 <= cell < len(asked.cells):
-        raise InputError(f"cell {cell} is not there (0 to {len(asked.cells) - 1})")
+    asked = as_scenario(scenario)
+    asked.cell(cell)
     if not 0 <= trial < 2**32:
         raise InputError(f"trial {trial} is not there (from 0)")
     keep_compiled_programs()

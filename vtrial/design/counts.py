@@ -11,7 +11,7 @@ from vtrial.errors import InputError
 
 Direction = Literal["at_least", "at_most"]
 
-# A probability that differs from its bound by rounding alone is at the bound.
+# A probability that differs from its bound by rounding alone is at the bound: P(X >= 18 | 35, 0.5) is 0.5.
 ROUNDING = 1e-12
 
 

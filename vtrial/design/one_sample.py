@@ -1,6 +1,5 @@
 """One-sample tests of a rate against a null, as tables of critical counts by number of patients."""
 
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -8,12 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from vtrial.decisions import Alternative
+from vtrial.design.counts import ROUNDING, smallest, tail
 from vtrial.errors import InputError
 
 Method = Literal["normal", "exact", "posterior"]
-
-# A probability that differs from its bound by rounding alone is at the bound: P(X >= 18 | 35, 0.5) is 0.5.
-_ROUNDING = 1e-12
 
 
 def critical_counts(
@@ -51,14 +48,14 @@ def critical_counts(
         positive = np.maximum(size, 1)
         if method == "posterior":
             assert probability is not None
-            return special.betaincc(prior[0] + x, prior[1] + size - x, null) >= probability * (1.0 - _ROUNDING)
+            return special.betaincc(prior[0] + x, prior[1] + size - x, null) >= probability * (1.0 - ROUNDING)
         assert alpha is not None
         if method == "normal":
             z = (x / positive - null) / np.sqrt(null * (1.0 - null) / positive)
-            return special.ndtr(-z) <= alpha * (1.0 + _ROUNDING)
-        return _at_least(x, size, null) <= alpha * (1.0 + _ROUNDING)
+            return special.ndtr(-z) <= alpha * (1.0 + ROUNDING)
+        return tail(x, size, null) <= alpha * (1.0 + ROUNDING)
 
-    return np.where(size > 0, _smallest(rejects, size), size + 1)
+    return np.where(size > 0, smallest(rejects, size), size + 1)
 
 
 def _check(
@@ -89,24 +86,5 @@ def size_and_power(critical: ArrayLike, n: ArrayLike, rate: ArrayLike, alternati
     """P(the count reaches its critical value) when each of n patients has the endpoint with `rate`; exact."""
     c, size = np.asarray(critical), np.asarray(n)
     if alternative == "less":
-        return _at_least(size - c, size, 1.0 - np.asarray(rate))
-    return _at_least(c, size, np.asarray(rate))
-
-
-def _at_least(x: NDArray[np.int64], n: NDArray[np.int64], rate: ArrayLike) -> NDArray[np.float64]:
-    """P(X >= x), X binomial, by the incomplete beta function; x may be 0 (1) or above n (0)."""
-    inside = (x > 0) & (x <= n)
-    a, b = np.where(inside, x, 1), np.where(inside, n - x + 1, 1)
-    return np.where(inside, special.betainc(a, b, rate), np.where(x <= 0, 1.0, 0.0))
-
-
-def _smallest(rejects: Callable[[NDArray[np.int64]], NDArray[np.bool_]], n: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The smallest x in 0..n that rejects, n + 1 where none does; `rejects` is monotone in x. By bisection."""
-    low, high = np.full_like(n, -1), n + 1  # low does not reject, high does (by convention)
-    while np.any(high - low > 1):
-        middle = (low + high) // 2
-        open_ = high - low > 1
-        yes = rejects(np.clip(middle, 0, n)) & open_
-        high = np.where(yes, middle, high)
-        low = np.where(open_ & ~yes, middle, low)
-    return high
+        return tail(size - c, size, 1.0 - np.asarray(rate))
+    return tail(c, size, np.asarray(rate))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtrial.design.counts import ROUNDING, inside, looks_of
 from vtrial.design.multistage import Multistage, after, multistage
+from vtrial.design.predictive import Alternative
 from vtrial.design.spending import Bounds, Kind, Spending, spending_bounds, spent
 from vtrial.errors import InputError
 
@@ -117,12 +118,24 @@ def _lost(
     return None if beta is None or beta_kind is None else spent(information, beta, beta_kind, beta_gamma)
 
 
+def crossing_counts(n: ArrayLike, z: ArrayLike, null: float, alternative: Alternative, then: str) -> Counts:
+    """The count at which (x - n p0) / sqrt(n p0 (1 - p0)) is at z or beyond it (then = "success"), or not beyond it
+    ("futility"); of n = 0, and of an infinite z, none does: n + 1, or -1. n, z: broadcast."""
+    size = np.asarray(n, np.int64)
+    if alternative == "less":
+        return size - crossing_counts(size, z, 1.0 - null, "greater", then)
+    with np.errstate(invalid="ignore"):
+        edge = size * null + np.asarray(z) * np.sqrt(size * null * (1.0 - null))
+    known = np.isfinite(edge) & (size > 0)
+    edge = np.where(known, edge, 0.0)
+    if then == "success":
+        return np.where(known, np.clip(np.ceil(edge * (1.0 - ROUNDING)), 0, size + 1), size + 1).astype(np.int64)
+    return np.where(known, np.clip(np.floor(edge * (1.0 + ROUNDING)), -1, size), -1).astype(np.int64)
+
+
 def _normal(n: Counts, null: float, bounds: Bounds) -> tuple[Counts, Counts]:
-    spread = np.sqrt(n * null * (1.0 - null))
-    up = np.ceil((n * null + bounds.efficacy * spread) * (1.0 - ROUNDING))
-    down = np.floor((n * null + bounds.futility * spread) * (1.0 + ROUNDING))
-    high = np.clip(up, 0, n + 1).astype(np.int64)
-    low = np.clip(down, -1, n).astype(np.int64)
+    high = crossing_counts(n, bounds.efficacy, null, "greater", "success")
+    low = crossing_counts(n, bounds.futility, null, "greater", "futility")
     low[-1] = high[-1] - 1
     return high, low
 

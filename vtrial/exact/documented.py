@@ -6,6 +6,7 @@ from scipy.special import ndtr
 
 from vtrial.cohort.patients import Calendar
 from vtrial.curves import DAYS, Rate
+from vtrial.multistate import triangular
 
 Array = NDArray[np.float64]
 
@@ -50,10 +51,6 @@ def _by_day(calendar: Calendar, days: int) -> Array:
     schedule, window = np.asarray(calendar.schedule, np.float64), float(calendar.window)
     until = (np.arange(days + 1) + 0.5) / DAYS
     off = until[None, :] - schedule[:, None]
-    if window > 0.0:
-        y = np.clip(off / window, -1.0, 1.0)
-        by = np.where(y < 0, 0.5 * (1 + y) ** 2, 1 - 0.5 * (1 - y) ** 2)
-    else:
-        by = (off >= 0).astype(float)
+    by = triangular(off / window) if window > 0.0 else (off >= 0).astype(float)
     by[:, 0] = 0.0
     return by

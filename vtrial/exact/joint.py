@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from vtrial.conduct.windows import Watched
+from vtrial.conduct.windows import LANDMARKS, Watched
 from vtrial.curves import Step, at_least
 from vtrial.exact.documented import cr_documented, response_documented
 from vtrial.protocol import Protocol
@@ -37,16 +37,14 @@ class Part:
 
 def part_of(asked: Watched) -> Part:
     """What an endpoint is made of. Raises `NoExactPath` for landmarks."""
-    if asked.toxic:
-        latent: Latent = "crs" if asked.endpoint.startswith("crs") else "neurotoxicity"
-        return Part(latent, {"": 1, "3": 2, "4": 3, "5": 4}[asked.endpoint.removeprefix(latent)])
-    if asked.endpoint in ("death", "pfs", "os"):
+    if asked.endpoint in LANDMARKS:
         raise NoExactPath(asked.name)
-    level = {"orr": 1, "vgpr": 2, "cr": 3, "mrd": 3}[asked.endpoint]
+    if asked.toxic:
+        return Part(asked.system, asked.level)
     thin = None
     if asked.window is not None:
-        thin = ("cr" if level == 3 else "first", asked.days)
-    return Part("response", level, thin, asked.endpoint == "mrd")
+        thin = ("cr" if asked.level == 3 else "first", asked.days)
+    return Part("response", asked.level, thin, asked.endpoint == "mrd")
 
 
 @dataclass(frozen=True)

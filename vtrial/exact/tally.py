@@ -2,12 +2,12 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from vtrial import look_characteristics
 from vtrial.after_stopping import LEVEL, told
 from vtrial.conduct.windows import Watched
 from vtrial.decisions import OUTCOMES, RulePlan
+from vtrial.design.counts import tail
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.proportions import Endpoint
 from vtrial.exact import null_is_true, true_rates
@@ -31,7 +31,7 @@ class Tally:
         self.protocol, self.axes, self.extra, self.within, self.worlds = protocol, axes, extra, within, worlds
         self.plan = protocol.plan
         self.names = [test.name for test in self.plan.tests]
-        self.stopped: dict[tuple[int, str], Array] = {}  # by look and outcome; look -1: at the end
+        self.stopped: dict[tuple[int, str], Array] = {}  # by look and outcome
         self.rejected: dict[int, Array] = {}  # by set of rejected tests, when the trial has ended
         self.evaluated = np.zeros(worlds.size)
         # Bias and coverage of rates are known where patients in the analysis are all there are.
@@ -71,16 +71,14 @@ class Tally:
         numbers, rules = self.protocol.numbers.looks, [r for r in enumerate(self.plan.rules) if r[1].look == k]
         assert numbers is not None
         codes = np.full(table.shape[:2], code, np.int64)
-        linked = [rule.test for rule in self.plan.rules if rule.test]  # entries of rules, in their order
-        places = {r: sum(1 for rule in self.plan.rules[:r] if rule.test) for r, rule in rules if rule.test}
+        entries = [r for r, rule in enumerate(self.plan.rules) if rule.test]  # as `numbers.shown` has them
+        linked = [(r, rule) for r, rule in rules if rule.test]
         significant: dict[int, NDArray[np.bool_]] = {}
-        for _ in linked:
-            for r, rule in rules:
-                if not rule.test:
-                    continue
+        for _ in linked:  # each may free another
+            for r, rule in linked:
                 t = self.names.index(rule.test)
                 others = codes & ~(1 << t)
-                bounds = numbers.shown[places[r], :, n]
+                bounds = numbers.shown[entries.index(r), :, n]
                 bound = bounds[others] if self.plan.graph else bounds[0]
                 x = self._grid(table, part_of(self.plan.watched[rule.watched]))
                 shown = (x >= bound if rule.at_least else x <= bound) & self._free(t, codes)
@@ -145,13 +143,14 @@ class Tally:
         for code, table in alive.items():
             codes = np.full(table.shape[:2], code, np.int64)
             extra: tuple[int, Array] | None = None
+            if self.extra is not None:
+                assert within is not None
+                extra = self._of_extra(n, table, within)
             for _ in self.names:
                 for t, test in enumerate(self.plan.tests):
                     part = part_of(Watched(test.endpoint))  # type: ignore[arg-type]
                     bounds = self.protocol.numbers.bounds[test.name]
                     if part == self.extra:
-                        assert within is not None
-                        extra = (t, self._within(table, bounds[n], within, test.alternative))
                         continue
                     others = codes & ~(1 << t)
                     bound = bounds[others, n] if self.plan.graph else bounds[n]
@@ -187,12 +186,16 @@ class Tally:
                 if here.any():
                     self._add(self.stopped, (int(k), OUTCOMES[then - 1]), table[here].sum(0) * weight)
 
-    def _within(self, table: Array, bound: int, within: Array, alternative: str) -> Array:
-        """P(a part of an endpoint reaches its bound | the endpoint's count), broadcast over a table."""
-        r = np.arange(table.shape[self.within])
-        chance = np.stack([_tail(int(bound if alternative == "greater" else bound + 1), int(n), within) for n in r])
+    def _of_extra(self, n: int, table: Array, within: Array) -> tuple[int, Array]:
+        """The test of `extra`, and P(it reaches its bound | the count of the endpoint that it is a part of), broadcast
+        over a table."""
+        parts = [part_of(Watched(test.endpoint)) for test in self.plan.tests]  # type: ignore[arg-type]
+        t = parts.index(self.extra)  # type: ignore[arg-type]
+        alternative, bound = self.plan.tests[t].alternative, int(self.protocol.numbers.bounds[self.names[t]][n])
+        r = np.arange(table.shape[self.within])[:, None]
+        chance = tail(bound if alternative == "greater" else bound + 1, r, within[None, :])
         chance = chance if alternative == "greater" else 1.0 - chance
-        return chance[:, None, :] if self.within == 0 else chance[None, :, :]
+        return t, chance[:, None, :] if self.within == 0 else chance[None, :, :]
 
     @staticmethod
     def _add(into: dict, key: object, mass: Array) -> None:
@@ -237,10 +240,3 @@ class Tally:
             if not self.plan.attrition:
                 found["n.enrolled"] = self.evaluated
         return found
-
-
-def _tail(x: int, n: int, p: Array) -> Array:
-    """P(Bin(n, p) >= x), (worlds,)."""
-    if x <= 0:
-        return np.ones_like(p)
-    return np.zeros_like(p) if x > n else betainc(x, n - x + 1, p)

@@ -24,7 +24,6 @@ from vtrial.scenario.rules import (
     Rule,
     SpendingRule,
     ToxicityRule,
-    name_of,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def _of_look(protocol: Protocol, k: int, n: int | None) -> Iterable[list[str]]:
     for r, rule in enumerate(protocol.plan.rules):
         if rule.look != k:
             continue
-        written = next(one for one in section.rule if name_of(one) == rule.name)
+        written = section.rule_named(rule.name)
         endpoint = rule.time[0] if rule.time else protocol.plan.watched[rule.watched].name
         fires = _limit(protocol, r) if rule.time else _counts(protocol.numbers.looks.bounds[r], rule, protocol, here)  # type: ignore[union-attr]
         counts = f"{counted_in_words(endpoint)} ({endpoint})" if not rule.time else counted_in_words(endpoint)

@@ -38,8 +38,7 @@ def decided_at_end(protocol: Protocol) -> list[Then]:
 
 def _decided(protocol: Protocol, *, final: bool) -> list[Then]:
     places = [k for k, look in enumerate(protocol.plan.looks) if look.final == final]
-    found = cast(list[Then], looks.decided_by(protocol, places))
-    return [then for then in found if final or then != "consider"]  # before the end it is noted, and stops nothing
+    return cast(list[Then], looks.decided_by(protocol, places))
 
 
 def headlines(protocol: Protocol) -> list[str]:

@@ -21,7 +21,7 @@ from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.solve import SolveSection
 from vtrial.validation import first_problem, read_toml
 
-__all__ = ["Cell", "Design", "Scenario", "TestSection", "check_cost", "from_dict", "load_scenario"]
+__all__ = ["Cell", "Design", "Scenario", "TestSection", "as_scenario", "check_cost", "from_dict", "load_scenario"]
 
 MAX_PATIENT_TRIALS = 1e11
 MAX_ROWS = 20_000_000  # trials times cells: a row each is kept
@@ -67,6 +67,12 @@ class Scenario:
         """Hash of the scenario's data."""
         return hashlib.sha256(json.dumps(self.raw, sort_keys=True, default=str).encode()).hexdigest()
 
+    def cell(self, number: int) -> Cell:
+        """One of the cells. Raises `InputError` where it is not there."""
+        if not 0 <= number < len(self.cells):
+            raise InputError(f"{self.where}: cell {number} is not there (0 to {len(self.cells) - 1})")
+        return self.cells[number]
+
     def replace(self, changes: Mapping[str, Any]) -> "Scenario":
         """The scenario with some keys changed, addressed as a sweep does: ``{"cohort.enrolled": 200}``.
 
@@ -89,6 +95,13 @@ def load_scenario(scenario: str | os.PathLike[str]) -> Scenario:
     if not raw:
         raise InputError(f"{where}: is empty; a scenario needs at least one [[arm]] or [[test]]")
     return from_dict(raw, name=file.stem, where=where)
+
+
+def as_scenario(given: Scenario | str | os.PathLike[str] | Mapping[str, Any]) -> Scenario:
+    """A scenario however it is given: loaded, a shipped name, a file, or data. Raises `InputError`."""
+    if isinstance(given, Scenario):
+        return given
+    return from_dict(given) if isinstance(given, Mapping) else load_scenario(given)
 
 
 def from_dict(raw: Mapping[str, Any], *, name: str = "scenario", where: str = "scenario") -> Scenario:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vtrial.conduct.windows import watched
-from vtrial.decisions import OUTCOMES
+from vtrial.decisions import END, OUTCOMES
 from vtrial.errors import nearest
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.scenario.looks import LookSection, When
@@ -34,7 +34,7 @@ def check(design: Any) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two looks are named '{name}'")
-        if name in (*OUTCOMES, "end"):
+        if name in (*OUTCOMES, END):
             raise ValueError(f"[[look]] '{name}': that is the name of a metric of its own; give the look another")
     final = [look.name for look in looks if look.when.final]
     if len(final) > 1:

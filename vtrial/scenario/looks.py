@@ -109,6 +109,10 @@ class LookSection(_Strict):
             raise ValueError('analyse = "all" needs follow_up_months: who else is evaluable depends on the calendar')
         return self
 
+    def rule_named(self, name: str) -> Rule:
+        """The rule of a name, or of a kind without one."""
+        return next(rule for rule in self.rule if name_of(rule) == name)
+
     @property
     def each(self) -> "list[LookSection]":
         """The looks that it stands for: one, or one for each number of patients."""
