@@ -24,6 +24,8 @@ from vtrial.evidence import load as load_evidence
 
 ENGINE = "h5netcdf"
 FILE = "posterior.nc"
+FIT_VERSION = 1  # raise it with any change of models or simulator that moves a posterior, whatever the change
+PROVENANCE = ("vtrial", "pymc", "nutpie", "jax", "numpy")  # versions kept with a posterior; no part of its key
 DESCRIBED = "described["  # begins the names of parameters of flags and measures in the diagnostics
 
 
@@ -51,8 +53,8 @@ class Posterior:
     """A fitted study.
 
     study: its name. tree: ArviZ's layout, groups `posterior` and `prior` (variables `intercept` and `slope`,
-    logits), `sample_stats`, `constant_data` and `diagnostics` (a row a parameter). key: hash of everything
-    the fit depends on. sha256: of the file.
+    logits), `sample_stats`, `constant_data` and `diagnostics` (a row a parameter). key: hash of what the fit
+    depends on. sha256: of the file.
     """
 
     study: str
@@ -143,7 +145,14 @@ def posterior_of(
     from vtrial.models.fit import sample
 
     tree = sample(evidence, discount=discount, settings=settings, progress=progress)
-    tree.attrs.update(study=evidence.study, key=key, discount=float(discount), settings=json.dumps(asdict(settings)))
+    tree.attrs.update(
+        study=evidence.study,
+        key=key,
+        discount=float(discount),
+        settings=json.dumps(asdict(settings)),
+        fit_version=FIT_VERSION,
+        versions=json.dumps({name: version(name) for name in PROVENANCE}),
+    )
     try:
         save(tree, folder)
     except OSError as problem:
@@ -166,35 +175,13 @@ def fit(
 
 
 def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
-    """Hash of everything a fit depends on: facts, what is modelled of them, priors, code, versions and settings."""
-    package = Path(__file__).resolve().parent
-    code = hashlib.sha256()
-    rooms = ("models", "cohort", "conduct", "estimate")  # a fit of times simulates trials
-    alone = (
-        "curves",
-        "described",
-        "flags",
-        "multistate",
-        "evidence/times",
-        "evidence/flags",
-        "protocol",
-        "scenario/as_run",
-        "timing",
-        "trial",
-        "engine",
-        "world",
-    )
-    for source in sorted(
-        [
-            *(file for room in rooms for file in (package / room).glob("*.py")),
-            *(package / f"{name}.py" for name in alone),
-        ]
-    ):
-        code.update(source.read_bytes())
+    """Hash of what a fit depends on: `FIT_VERSION`, the study's facts and priors, discount and settings.
+
+    Not of the code nor of library versions: a posterior made elsewhere, of the same inputs, is the same posterior.
+    """
     depends_on: dict[str, object] = {
+        "fit_version": FIT_VERSION,
         "evidence": evidence.sha256,
-        "code": code.hexdigest(),
-        "versions": {name: version(name) for name in ("pymc", "nutpie")},
         "settings": asdict(settings),
         "discount": float(discount),
     }

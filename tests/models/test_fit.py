@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -325,6 +326,15 @@ def test_the_key_depends_on_facts_priors_settings_and_discount(evidence):
     other = replace(evidence)
     other.__dict__["sha256"] = "something else"
     assert key != store.key_of(other, 1.0, Settings())
+
+
+def test_the_key_rises_with_the_fit_version_and_not_with_code_or_libraries(evidence, monkeypatch):
+    key = store.key_of(evidence, 1.0, Settings())
+    monkeypatch.setattr(store, "version", lambda name: "0.0.0")
+    monkeypatch.setattr(Path, "read_bytes", lambda file: b"other code")
+    assert key == store.key_of(evidence, 1.0, Settings())
+    monkeypatch.setattr(store, "FIT_VERSION", store.FIT_VERSION + 1)
+    assert key != store.key_of(evidence, 1.0, Settings())
 
 
 def test_discount_out_of_range_is_refused(evidence):
