@@ -1,4 +1,4 @@
-"""What all tests share: one fit a run, strict dtype promotion, a cache inside the checkout."""
+"""What all tests share: one fit a run, strict dtype promotion, one instruction set, a cache inside the checkout."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,17 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("VTRIAL_CACHE", str(ROOT / ".cache" / "vtrial"))
 os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={ROOT / '.cache' / 'pytensor'}")
 
+from tests.snapshots.fingerprint import capped, fingerprint
+
+os.environ["XLA_FLAGS"] = capped(os.environ.get("XLA_FLAGS", ""))
+
 import jax
 import pytest
 from filelock import FileLock
 from hypothesis import settings
 
 import vtrial
+from tests.snapshots import comparing, keeping
 from vtrial import places
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
@@ -22,6 +27,19 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 keep_compiled_programs()
 settings.register_profile("vtrial", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("vtrial")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-snapshots", action="store_true", help="keep what today's code gives, in place of what was kept"
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """How kept numbers are compared on this machine."""
+    if config.getoption("update_snapshots"):
+        return "snapshots: made anew"
+    return f"snapshots: compared {comparing.mode_of(keeping.kept_fingerprint(), fingerprint())}"
 
 
 @pytest.fixture(scope="session")
