@@ -83,6 +83,8 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     if len(outcome.rejected) > 1 and not exact.is_chain(protocol.plan.tests):
         every = np.logical_and.reduce(list(outcome.rejected.values()))
         yield mean("all.reject", every.astype(float), proportion=True)
+    if looks.has_success(protocol):
+        yield mean("success", looks.success(protocol, outcome).astype(float), proportion=True)
     of_rates = bool(outcome.rejected) and not any(test.timed for test in protocol.plan.tests)
     with_error, with_looks = of_rates and not protocol.plan.mix, outcome.decision is not None
     worlds = _worlds_lived_in(protocol, seed, trials) if with_error or with_looks else protocol.worlds
@@ -122,7 +124,22 @@ def exact_by_world(protocol: Protocol, seed: int) -> tuple[World, dict[str, Arra
         return worlds, of_looks(protocol, worlds), ess
     plain = exact.reject_probabilities(protocol, worlds) if protocol.plan.tests else {}
     found = {"familywise.error" if name == "familywise" else f"{name}.reject": p for name, p in plain.items()}
+    last = _last_of_success(protocol)
+    if last is not None and f"{last}.reject" in found:
+        found["success"] = found[f"{last}.reject"]
     return worlds, found, ess
+
+
+def _last_of_success(protocol: Protocol) -> str | None:
+    """Without looks: the test that rejects exactly where all tests of success do, because it waits for the others."""
+    needed, after = set(looks.success_tests(protocol)), {test.name: test.after for test in protocol.plan.tests}
+    for name in needed:
+        chain, before = {name}, name
+        while before := after[before]:
+            chain.add(before)
+        if needed <= chain:
+            return name
+    return None
 
 
 def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:

@@ -16,8 +16,10 @@ from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint, TimeMethod
 
 Alternative = Literal["greater", "less"]
 Population = Literal["infused", "enrolled"]
-Then = Literal["harm", "futility", "success", "consider"]
-OUTCOMES: tuple[Then, ...] = ("harm", "futility", "success", "consider")  # in the usual order of precedence
+Then = Literal["harm", "futility", "success", "stop-enrolment", "consider"]
+# In the usual order of precedence; "consider" is last: it ends nothing before the final analysis.
+OUTCOMES: tuple[Then, ...] = ("harm", "futility", "success", "stop-enrolment", "consider")
+CLOSES: Then = "stop-enrolment"  # ends enrolment, and leaves the decision to the final analysis
 
 END = "end"  # the final analysis, where looks are named
 
@@ -49,8 +51,10 @@ class RulePlan:
 
     look: its place among the looks. watched: that of what it counts, or -1 for a time, of which `time` names endpoint
     and method. at_least: it fires from its bound on; else up to it. then: what it decides. test: the test that it
-    shows if it fires (or ""). tests: that must all have been rejected before a success ends the trial. rank: its
-    precedence at its look, 0 first. of: the test that it is about, whether or not it shows it.
+    claims if it fires (or ""). tests: that must all have been rejected before a success ends the trial. rank: its
+    precedence at its look, 0 first. of: the test that it is about, whether or not it claims it. void: whether it is of
+    harm and goes before success at its look: where it fires, no test is claimed there. enrolled: whether its bound is by
+    patients enrolled by the day of its look too, see `LookNumbers.by_enrolled`.
     """
 
     look: int
@@ -63,6 +67,8 @@ class RulePlan:
     rank: int = 0
     time: tuple[TimeEndpoint, str] | None = None
     of: str = ""
+    void: bool = False
+    enrolled: bool = False
 
 
 @jax.tree_util.register_dataclass
@@ -70,9 +76,9 @@ class RulePlan:
 class Decision:
     """What became of a trial: tests that rejected, bool by name.
 
-    end: the look that ended it, int32; the number of looks where none did. outcome: 1 + place in `OUTCOMES` of what
-    was decided, 0 where nothing was, int32. fired: bool (rules,), also of looks that a stopped trial never held. None
-    without looks.
+    end: the look that ended it, or its enrolment, int32; the number of looks where none did. outcome: 1 + place in
+    `OUTCOMES` of what was decided, 0 where nothing was, int32. fired: bool (rules,), also of looks that a stopped trial
+    never held, and of claims that harm voids. None without looks.
     """
 
     rejected: dict[str, Any]
@@ -136,8 +142,9 @@ def entries_of(tests: tuple[TestPlan, ...], rules: tuple[RulePlan, ...], looks: 
     return Entries(look, test, rule)
 
 
-def fires(rules: tuple[RulePlan, ...], bounds: Any, held: Held, timed: dict[int, Any]) -> Any:
-    """Whether each rule fires by its own bound, bool (rules,). timed: of rules on times, by place."""
+def fires(rules: tuple[RulePlan, ...], bounds: Any, held: Held, timed: dict[int, Any], by_enrolled: Any = None) -> Any:
+    """Whether each rule fires by its own bound, bool (rules,). timed: of rules on times, by place. by_enrolled: bounds
+    of rules with `enrolled`, in order, (such rules, n + 1, enrolled + 1)."""
     counting = [r for r, rule in enumerate(rules) if rule.time is None]
     fired = jnp.zeros(len(rules), bool)
     if counting:
@@ -145,6 +152,9 @@ def fires(rules: tuple[RulePlan, ...], bounds: Any, held: Held, timed: dict[int,
         look, what = (np.array([getattr(rules[r], part) for r in counting]) for part in ("look", "watched"))
         x, n = held.counts[look, what], held.sizes[look, what]
         bound = bounds[at, n]
+        for k, r in enumerate(r for r, rule in enumerate(rules) if rule.enrolled):
+            place = counting.index(r)
+            bound = bound.at[place].set(by_enrolled[k, n[place], held.enrolled[rules[r].look]])
         fired = fired.at[at].set(jnp.where(np.array([rules[r].at_least for r in counting]), x >= bound, x <= bound))
     for r, value in timed.items():
         fired = fired.at[r].set(value)
@@ -163,7 +173,8 @@ def decide(
 
     fired: see `fires`. shown: whether each entry (`entries_of`) shows its test by itself, bool (entries, sets of
     rejected tests); one set where no graph says how they share alpha. A look happens where `held.comes`; looks are
-    held in order of their day. Stops are final: what a later look would have shown changes nothing.
+    held in order of their day. Stops are final: what a later look would have shown changes nothing. Where a look closes
+    enrolment no later look is held, and the final analysis is.
     """
     number, entries = len(looks), entries_of(tests, rules, len(looks))
     final = np.array([look.final for look in looks] + [False])
@@ -178,23 +189,29 @@ def decide(
     by_then = at[:, None] <= at[None, :]  # [earlier, later]
     waits = np.array([[test.after == other.name for other in tests] for test in tests])[entries.test]
     of_test = entries.test[:, None] == np.arange(len(tests))[None, :]
-    significant = jnp.zeros(len(entries.look), bool)
-    for _ in tests:
-        before = jnp.any((significant[:, None, None] & by_then[:, :, None]) & of_test[:, None, :], axis=0)
-        gate = jnp.all(before | ~waits, axis=1)
-        if shown.shape[1] > 1:
-            code = jnp.sum(jnp.where(before & ~of_test, 2 ** np.arange(len(tests)), 0), axis=1, dtype=jnp.int32)
-            mine = jnp.take_along_axis(shown, code[:, None], axis=1)[:, 0]
-        else:
-            mine = shown[:, 0]
-        significant = mine & gate & happens
 
+    def significant_of(happens: Any) -> Any:
+        """Whether each entry shows its test, among those that happen."""
+        significant = jnp.zeros(len(entries.look), bool)
+        for _ in tests:
+            before = jnp.any((significant[:, None, None] & by_then[:, :, None]) & of_test[:, None, :], axis=0)
+            gate = jnp.all(before | ~waits, axis=1)
+            if shown.shape[1] > 1:
+                code = jnp.sum(jnp.where(before & ~of_test, 2 ** np.arange(len(tests)), 0), axis=1, dtype=jnp.int32)
+                mine = jnp.take_along_axis(shown, code[:, None], axis=1)[:, 0]
+            else:
+                mine = shown[:, 0]
+            significant = mine & gate & happens
+        return significant
+
+    significant = significant_of(happens)
     from_rule = entries.rule >= 0
     if from_rule.any():
         fired = fired.at[entries.rule[from_rule]].set(significant[: int(from_rule.sum())])
+    claims = significant & ~_void(rules, fired, number)[entries.look]
     # Rejected by the time of each look, (looks, tests).
     rejected_by = jnp.any(
-        (significant[:, None, None] & (at[:, None] <= time[None, :number])[:, :, None]) & of_test[:, None, :], axis=0
+        (claims[:, None, None] & (at[:, None] <= time[None, :number])[:, :, None]) & of_test[:, None, :], axis=0
     )
     names = [test.name for test in tests]
     counts = [fired[r] & _all_rejected(rule, names, rejected_by) for r, rule in enumerate(rules)]
@@ -215,9 +232,22 @@ def decide(
         stop, ended, end, outcome = jnp.int32(_LATE), jnp.zeros((), bool), jnp.int32(0), jnp.int32(0)
     for i in np.flatnonzero(final[:number]):
         outcome = jnp.where(~ended & (outcome == 0), which[i], outcome)
-    valid = significant & (at <= stop)
+    valid = claims & (at <= stop)
+    if any(rule.then == CLOSES for rule in rules):
+        closed = outcome == 1 + OUTCOMES.index(CLOSES)
+        at_end = significant_of(valid | (entries.look == number)) & (entries.look == number)
+        valid = valid | (closed & at_end)
     rejected = jnp.any(valid[:, None] & of_test, axis=0)
     return Decision({name: rejected[t] for t, name in enumerate(names)}, end, outcome, fired)
+
+
+def _void(rules: tuple[RulePlan, ...], fired: Any, number: int) -> Any:
+    """Whether harm voids the claims of each look, and last (never) of the final analysis, bool (looks + 1,)."""
+    void = jnp.zeros(number + 1, bool)
+    for r, rule in enumerate(rules):
+        if rule.void:
+            void = void.at[rule.look].set(void[rule.look] | fired[r])
+    return void
 
 
 def _all_rejected(rule: RulePlan, names: list[str], rejected_by: Any) -> Any:

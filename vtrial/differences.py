@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial.characteristics import clustered_mcse
-from vtrial.decisions import OUTCOMES
+from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.estimate.kaplan_meier import Z95
 from vtrial.scenario.sweep import shown
 
@@ -62,8 +62,10 @@ def _numbers(trials: pd.DataFrame) -> dict[str, np.ndarray]:
     found = {
         name: trials[name].to_numpy(float)
         for name in trials.columns
-        if name.endswith((".reject", ".rate")) or name in ("n.enrolled", "n.infused", "n.evaluated", "duration")
+        if name.endswith((".reject", ".rate"))
+        or name in ("success", "n.enrolled", "n.infused", "n.evaluated", "duration")
     }
     if "outcome" in trials:
-        found |= {f"stop.{then}": (trials["outcome"] == then).to_numpy(float) for then in OUTCOMES}
+        possible = [then for then in OUTCOMES if then != CLOSES or (trials["outcome"] == then).any()]
+        found |= {f"stop.{then}": (trials["outcome"] == then).to_numpy(float) for then in possible}
     return found

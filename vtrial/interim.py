@@ -40,13 +40,10 @@ class Looked:
 
 def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
     """The looks of a trial with a calendar."""
-    assert numbers.calendar is not None
     assert numbers.looks is not None
-    days, final_day = looks.days_of(cohort), jnp.floor(numbers.calendar.cut * DAYS).astype(jnp.int32)
-    if plan.cut_after_last:
-        final_day = final_day + jnp.max(jnp.where(cohort.infused, days.infusion, 0))
+    days, last = looks.days_of(cohort), final_day(cohort, numbers, plan)
     documented = _followed(cohort, jnp.full_like(days.infusion, survival.NEVER - 1), plan)
-    found = looks.hold(plan.looks, plan.watched, numbers.looks, cohort, days, documented, final_day)
+    found = looks.hold(plan.looks, plan.watched, numbers.looks, cohort, days, documented, last)
     values: dict[int, Any] = {}
     asked = [r for r, rule in enumerate(plan.rules) if rule.time is not None]
     for look in sorted({plan.rules[r].look for r in asked}):
@@ -58,7 +55,16 @@ def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
         ordered = times.prepared(_followed(cohort, follow_up, plan), cohort.dose, wanted)
         for r in mine:
             values[r] = times.at_look(ordered, plan.rules[r], numbers.benchmarks)
-    return replace(compared(found, values, numbers, plan), days=days, final_day=final_day)
+    return replace(compared(found, values, numbers, plan), days=days, final_day=last)
+
+
+def final_day(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Any:
+    """The day of the final analysis of a cohort, int32."""
+    assert numbers.calendar is not None
+    day = jnp.floor(numbers.calendar.cut * DAYS).astype(jnp.int32)
+    if plan.cut_after_last:
+        day = day + jnp.max(jnp.where(cohort.infused, looks.days_of(cohort).infusion, 0))
+    return day
 
 
 def _followed(cohort: patients.Cohort, follow_up: Any, plan: Plan) -> Seen:
@@ -81,7 +87,8 @@ def compared(found: Held, values: dict[int, Any], numbers: Numbers, plan: Plan) 
     for limit, r in zip(numbers.looks.limits, (r for r, rule in enumerate(plan.rules) if rule.time), strict=True):
         value = values[r]
         timed[r] = value >= limit if plan.rules[r].at_least else value <= limit
-    fired = fires(plan.rules, numbers.looks.bounds, found, {r: value[0] for r, value in timed.items()})
+    at_first_level = {r: value[0] for r, value in timed.items()}
+    fired = fires(plan.rules, numbers.looks.bounds, found, at_first_level, numbers.looks.by_enrolled)
     rows: list[Any] = []
     for k, r in enumerate(entries_of(plan.tests, plan.rules, len(plan.looks)).rule):
         if r >= 0 and r in timed:
@@ -132,6 +139,9 @@ def concluded(seen: looks.Running, numbers: Numbers, plan: Plan) -> tuple[Outcom
     assert numbers.looks is not None
     found = looks.hold_in_turn(plan.looks, plan.watched, numbers.looks, seen, last, all_infused=everybody)
     told = compared(found, {}, numbers, plan)
+    if plan.closes:  # the final analysis is of those enrolled by the look that ends the trial, or its enrolment
+        counts, sizes = at(jnp.append(found.day, last)[told.decision(plan, None).end])
+        at_end = finally_shown(plan.tests, numbers.bounds, counts, sizes, {})
     decision = told.decision(plan, at_end)
     counts, sizes = at(jnp.append(found.day, last)[decision.end])
     outcome = Outcome(

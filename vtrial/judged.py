@@ -55,7 +55,7 @@ class Judged:
                 return f"median {_months(self.value)}, fires {way} {self.limit:g} months"
             return f"z = {self.value:.3f}, fires {'from' if self.at_least else 'up to'} {self.limit:.3f}"
         if self.bound is None:
-            return f"{self.count} of {self.n}, no count of {self.n} fires"
+            return f"{self.count} of {self.n}, cannot fire at this look (no count of {self.n} is enough)"
         return f"{self.count} of {self.n}, fires " + (
             f"from {self.bound} on" if self.at_least else f"up to {self.bound}"
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial.decisions import END, OUTCOMES
+from vtrial.decisions import CLOSES, END, OUTCOMES
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 
@@ -28,6 +28,30 @@ def groups(protocol: Protocol) -> dict[str, list[int]]:
         found[section.name] = list(range(place, place + number))
         place += number
     return found
+
+
+def outcomes(protocol: Protocol) -> list[str]:
+    """What a design with looks can end as, whether or not its rules can decide it; the end of enrolment only where a
+    rule can."""
+    return [then for then in OUTCOMES if then != CLOSES or protocol.plan.closes]
+
+
+def success_tests(protocol: Protocol) -> list[str]:
+    """The tests that must all be shown for `success`: those that the design names, else its first."""
+    return protocol.design.success or [test.name for test in protocol.design.test[:1]]
+
+
+def has_success(protocol: Protocol) -> bool:
+    """Whether there is anything that success could be: a test, or a rule that stops for it."""
+    return bool(protocol.design.test) or any(rule.then == "success" for rule in protocol.plan.rules)
+
+
+def success(protocol: Protocol, outcome: Outcome) -> NDArray[np.bool_]:
+    """Whether each trial is a success: a rule for it acted, or all tests of `success_tests` are shown."""
+    needed, decision = success_tests(protocol), outcome.decision
+    shown = np.logical_and.reduce([outcome.rejected[name] for name in needed]) if needed else np.False_
+    acted = np.False_ if decision is None else decision.outcome == 1 + OUTCOMES.index("success")
+    return np.broadcast_to(shown | acted, outcome.infused.shape)
 
 
 def columns(protocol: Protocol, outcome: Outcome) -> dict[str, object]:
@@ -53,8 +77,8 @@ def stops(protocol: Protocol, outcome: Outcome) -> Iterator[tuple[str, NDArray[n
     assert decision is not None
     final = [k for k, look in enumerate(protocol.plan.looks) if look.final]
     ended = decision.end < len(protocol.plan.looks)
-    for code, then in enumerate(OUTCOMES, start=1):
-        yield f"stop.{then}", decision.outcome == code
+    for then in outcomes(protocol):
+        yield f"stop.{then}", decision.outcome == 1 + OUTCOMES.index(then)
     by_section = groups(protocol)
     for section, places in by_section.items():
         for then in decided_by(protocol, places):

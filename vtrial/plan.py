@@ -13,7 +13,7 @@ from vtrial.cohort.disposition import Allocation, Target
 from vtrial.conduct.looks import LookNumbers, LookPlan
 from vtrial.conduct.windows import Watched
 from vtrial.curves import System
-from vtrial.decisions import Decision, RulePlan, TestPlan
+from vtrial.decisions import CLOSES, Decision, RulePlan, TestPlan
 from vtrial.estimate import proportions
 from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import Benchmark, Curve, Estimate
@@ -55,6 +55,11 @@ class Plan:
     watched: tuple[Watched, ...] = ()
     graph: bool = False
     in_calendar: bool = False
+
+    @property
+    def closes(self) -> bool:
+        """Whether a rule may end enrolment before its planned number."""
+        return any(rule.then == CLOSES for rule in self.rules)
 
     @property
     def systems(self) -> frozenset[System]:

@@ -25,12 +25,14 @@ from vtrial.scenario.rules import (
     Rule,
     SpendingRule,
     ToxicityRule,
+    forecast_of,
 )
 from vtrial.sequential import Levels
 
 Table = NDArray[np.int64]
 
-FORECASTS = (PredictiveRule, ConditionalRule)  # they say what a test will show, and show nothing themselves
+FORECASTS = (PredictiveRule, ConditionalRule)  # they say what a test will show at the final analysis
+MOST_ENROLLED = 1000  # patients of a trial whose bounds are kept by patients enrolled too
 
 
 def patients_at(section: LookSection, planned: int | None) -> int | None:
@@ -84,6 +86,12 @@ def bounds(
         at_least = (test.alternative == "greater") == (rule.then == "success")
         counts = levels.at_look(rule.test, section.name, n, rule.then, 0)
         return at_least, _whole(counts, n, plan.capacity, at_least)
+    if forecast_of(rule) == "enrolled":
+        at_least = test.alternative == "greater"
+        if design.in_calendar:  # it is by patients enrolled too, see `enrolled_bounds`
+            return at_least, _whole(n[:0], n[:0], plan.capacity, at_least)
+        counts = _forecast(rule, n, n, levels.final(rule.test, n, 0), test.alternative)
+        return at_least, _whole(counts, n, plan.capacity, at_least)
     total = rule.final or planned
     if total is None:
         raise InputError(
@@ -94,15 +102,41 @@ def bounds(
     if here is not None and here > total:
         raise InputError(f"{place}: final = {total} is fewer than the {here} patients of this look")
     critical = levels.final(rule.test, np.array([total]), 0)[0]
-    upward = rule.at_least is not None
     n = n[n <= total]
-    how: dict[str, Any] = {"at_least": rule.at_least, "at_most": rule.at_most, "alternative": test.alternative}
-    if isinstance(rule, PredictiveRule):
-        counts = predictive_bounds(n, total, critical, rule.prior, **how)  # type: ignore[arg-type]
-    else:
-        counts = conditional_bounds(n, total, critical, rule.rate, **how)
-    at_least = direction(rises=test.alternative == "greater", upward=upward) == "at_least"
+    counts = _forecast(rule, n, total, critical, test.alternative)
+    at_least = direction(rises=test.alternative == "greater", upward=rule.at_least is not None) == "at_least"
     return at_least, _whole(counts, n, plan.capacity, at_least)
+
+
+def _forecast(rule: PredictiveRule | ConditionalRule, n: Table, total: Any, critical: Any, alternative: Any) -> Table:
+    """The counts at which a forecast of a final test fires. n, total, critical: broadcast."""
+    how: dict[str, Any] = {"at_least": rule.at_least, "at_most": rule.at_most, "alternative": alternative}
+    if isinstance(rule, PredictiveRule):
+        return predictive_bounds(n, total, critical, rule.prior, **how)  # type: ignore[arg-type]
+    return conditional_bounds(n, total, critical, rule.rate, **how)
+
+
+def enrolled_bounds(
+    rule: PredictiveRule | ConditionalRule, here: int | None, levels: Levels, plan: Plan, place: str
+) -> Table:
+    """The counts at which a forecast of the patients enrolled by its look fires, by patients of the look (0 .. capacity)
+    and patients enrolled (0 .. capacity). here: the patients that the look analyses, where that is known.
+
+    Raises `InputError` where the table would be too large.
+    """
+    if plan.capacity > MOST_ENROLLED:
+        raise InputError(
+            f'{place}: forecast = "enrolled" in the calendar is for trials of at most {MOST_ENROLLED} patients, not '
+            f"{plan.capacity}"
+        )
+    every = np.arange(plan.capacity + 1)
+    critical = levels.final(rule.test, every, 0)
+    test = next(test for test in plan.tests if test.name == rule.test)
+    never = every + 1 if test.alternative == "greater" else np.full(plan.capacity + 1, -1)
+    table = np.repeat(never[:, None], plan.capacity + 1, axis=1)
+    for n in every[1:] if here is None else [here]:
+        table[n, n:] = _forecast(rule, np.full(len(every) - n, n), every[n:], critical[n:], test.alternative)
+    return table
 
 
 def _whole(counts: Table, n: Table, capacity: int, at_least: bool) -> Table:
@@ -118,7 +152,8 @@ def _toxicity(
     rule: ToxicityRule, section: LookSection, design: Design, plan: Plan, planned: int | None, place: str
 ) -> Table:
     """The bound of a look among those that carry the same rule."""
-    alike = [s for s in design.looks if any(r == rule for r in s.rule)]
+    nameless = rule.model_copy(update={"name": None})
+    alike = [s for s in design.looks if any(r.model_copy(update={"name": None}) == nameless for r in s.rule)]
     numbers = [patients_at(look, planned) for look in alike]
     if None in numbers or sorted(set(numbers)) != numbers:  # type: ignore[type-var]
         raise InputError(
@@ -135,21 +170,33 @@ def by_set(
     levels: Levels,
     plan: Plan,
     table: Table,
+    planned: int | None,
 ) -> Table:
-    """A rule's table for each set of rejected tests: alpha of a spending rule moves under a graph, others stay."""
+    """A rule's table for each set of rejected tests. Under a graph alpha moves: the bounds of a spending rule and of a
+    forecast follow it, and no rule claims a test that has no alpha yet."""
     written = section.rule_named(rule.name)
     sets = 2 ** len(plan.tests) if plan.graph else 1
     if rule.time is not None:
         return np.zeros((sets, plan.capacity + 1), np.int64)
-    if not isinstance(written, SpendingRule) or sets == 1:
+    if sets == 1:
         return np.broadcast_to(table, (sets, plan.capacity + 1))
     n = np.arange(plan.capacity + 1)
-    return np.stack(
-        [
-            _whole(levels.at_look(rule.of, section.name, n, rule.then, code), n, plan.capacity, rule.at_least)
-            for code in range(sets)
-        ]
-    )
+    alternative = next(test.alternative for test in plan.tests if test.name == rule.of)
+
+    def at(code: int) -> Table:
+        if levels.alpha(rule.of, code) == 0.0:
+            return _whole(n[:0], n[:0], plan.capacity, rule.at_least)
+        if isinstance(written, SpendingRule):
+            return _whole(levels.at_look(rule.of, section.name, n, rule.then, code), n, plan.capacity, rule.at_least)
+        if not isinstance(written, FORECASTS):
+            return table
+        here, total = patients_at(section, planned), written.final or planned
+        assert total is not None
+        some = n[n <= total] if here is None else np.array([here])
+        critical = levels.final(rule.of, np.array([total]), code)[0]
+        return _whole(_forecast(written, some, total, critical, alternative), some, plan.capacity, rule.at_least)
+
+    return np.stack([at(code) for code in range(sets)])
 
 
 def limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> list[float]:
@@ -158,7 +205,9 @@ def limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> l
     if isinstance(written, MedianRule):
         months = written.at_least if written.at_least is not None else written.at_most
         assert months is not None
-        return [months * DAYS] * sets
+        never = np.inf if rule.at_least else -np.inf
+        free = [not rule.test or levels.alpha(rule.test, code) > 0.0 for code in range(sets)]
+        return [months * DAYS if one else never for one in free]
     return [levels.z_at_look(rule.of, section.name, rule.then, code) for code in range(sets)]
 
 

@@ -17,14 +17,22 @@ from vtrial.curves import DAYS
 from vtrial.decisions import RulePlan, entries_of
 from vtrial.errors import InputError
 from vtrial.plan import Plan
-from vtrial.rule_bounds import FORECASTS, bounds, by_set, limits, patients_at, refuse_crossing
+from vtrial.rule_bounds import (
+    FORECASTS,
+    bounds,
+    by_set,
+    enrolled_bounds,
+    limits,
+    patients_at,
+    refuse_crossing,
+)
 from vtrial.scenario import Design
 from vtrial.scenario.looks import LookSection, When
 from vtrial.scenario.rules import (
     MedianRule,
     Rule,
     SpendingRule,
-    name_of,
+    forecast_of,
     test_of,
 )
 from vtrial.sequential import Levels
@@ -80,34 +88,40 @@ def looks(
                 f"{where}: [[look]] '{section.name}': looks at {section.when.infused} infused, beyond the last of "
                 f"{plan.capacity} patients"
             )
-    rules, tables = [], []
+    rules, tables, by_enrolled = [], [], []
     for number, section in enumerate(sections):
-        for rule in section.rule:
-            place = f"{where}: [[look]] '{section.name}' rule '{name_of(rule)}'"
+        for name, rule in zip(section.names, section.rule, strict=True):
+            place = f"{where}: [[look]] '{section.name}' rule '{name}'"
             here = None if any_n else patients_at(section, planned)
             at_least, table = bounds(rule, section, here, design, levels, plan, planned, place)
             what = _watched(rule, design)
-            shows = test_of(rule) if rule.then == "success" and not isinstance(rule, FORECASTS) else None
+            claims = test_of(rule) if rule.then == "success" else None
+            ahead = isinstance(rule, FORECASTS) and forecast_of(rule) == "enrolled" and design.in_calendar
+            order = section.precedence
             rules.append(
                 RulePlan(
                     look=number,
-                    name=name_of(rule),
+                    name=name,
                     watched=-1 if what is None else asked.index(what),
                     at_least=at_least,
                     then=rule.then,
-                    test=shows or "",
+                    test=claims or "",
                     tests=tuple(rule.tests),
-                    rank=section.order.index(rule.then),
+                    rank=order.index(rule.then),
                     time=_time_of(rule, design),
                     of=test_of(rule) or "",
+                    void=rule.then == "harm" and order.index("harm") < order.index("success"),
+                    enrolled=ahead,
                 )
             )
             tables.append(table)
+            if ahead:
+                by_enrolled.append(enrolled_bounds(rule, here, levels, plan, place))
         refuse_crossing(section, rules, tables, number, plan.capacity, where)
     entries = entries_of(plan.tests, tuple(rules), len(sections))
     sets = 2 ** len(plan.tests) if plan.graph else 1
     from_rules = [int(r) for r in entries.rule if r >= 0]
-    shown = [by_set(rules[r], sections[rules[r].look], levels, plan, tables[r]) for r in from_rules]
+    shown = [by_set(rules[r], sections[rules[r].look], levels, plan, tables[r], planned) for r in from_rules]
     timed = [r for r, rule in enumerate(rules) if rule.time is not None]
     edges = [limits(rules[r], sections[rules[r].look], levels, sets) for r in timed]
     empty = np.zeros((len(rules), plan.capacity + 1), np.int32)
@@ -126,6 +140,7 @@ def looks(
             bounds=empty,
             shown=np.array(shown, np.int32).reshape(len(from_rules), sets, plan.capacity + 1),
             limits=np.array(edges, np.float32).reshape(len(timed), sets),
+            by_enrolled=np.array(by_enrolled, np.int32).reshape(-1, *[plan.capacity + 1] * 2),
         ),
         in_calendar=design.in_calendar,
     )

@@ -140,7 +140,7 @@ def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dic
     alone = x >= bound if at_least else x <= bound
     there = bound <= n if at_least else bound >= 0
     way = f"rejects from {bound} on" if at_least else f"rejects up to {bound}"
-    words = f"{x} of {n}, {way if there else f'no count of {n} rejects'}"
+    words = f"{x} of {n}, {way if there else f'cannot reject (no count of {n} is enough)'}"
     if alone and not fires:
         words += f"; waits for '{test.after}'"
     elif fires and not alone:

@@ -18,7 +18,7 @@ from vtrial.conduct.looks import Held
 from vtrial.conduct.record import Record, record
 from vtrial.conduct.visits import Seen, cut_month
 from vtrial.curves import DAYS, Step
-from vtrial.decisions import Population, finally_shown
+from vtrial.decisions import CLOSES, OUTCOMES, Decision, Population, finally_shown
 from vtrial.estimate import proportions, times
 from vtrial.estimate.proportions import Endpoint
 from vtrial.flags import DELIVERED, EXPANSION
@@ -100,12 +100,14 @@ def conducted(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[pat
         return cohort, None
     found = interim.looked(cohort, numbers, plan)
     assert found.days is not None
-    end = found.decision(plan, None).end
-    stop = jnp.append(found.held.day, survival.NEVER)[end]
+    early = found.decision(plan, None)
+    stop = jnp.append(found.held.day, survival.NEVER)[early.end]
+    # Where enrolment alone is closed, who is enrolled by then is still infused.
+    closed = early.outcome == 1 + OUTCOMES.index(CLOSES)
     return replace(
         cohort,
         enrolled=cohort.enrolled & (found.days.enrolment <= stop),
-        infused=cohort.infused & (found.days.infusion <= stop),
+        infused=cohort.infused & (jnp.where(closed, found.days.enrolment, found.days.infusion) <= stop),
     ), found
 
 
@@ -156,6 +158,7 @@ def _run(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome,
     }
     at_end = finally_shown(plan.tests, numbers.bounds, counts, sizes, shown)
     decision = found.decision(plan, at_end) if found is not None else None
+    evaluated, day = _ended(found, decision, cohort, sizes["infused"], numbers, plan)
     outcome = Outcome(
         enrolled=sizes["enrolled"],
         infused=sizes["infused"],
@@ -167,12 +170,28 @@ def _run(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome,
         responding_again=again,
         flags=counted,
         decision=decision,
-        evaluated=None if found is None else jnp.append(found.held.evaluated, sizes["infused"])[decision.end],  # type: ignore[union-attr]
-        months=None
-        if found is None
-        else jnp.append(found.held.day, found.final_day)[decision.end].astype(jnp.float32) / jnp.float32(DAYS),  # type: ignore[union-attr]
+        evaluated=evaluated,
+        months=None if day is None else day.astype(jnp.float32) / jnp.float32(DAYS),
     )
     return outcome, found
+
+
+def _ended(
+    found: Looked | None, decision: Decision | None, cohort: patients.Cohort, infused: Any, numbers: Numbers, plan: Plan
+) -> tuple[Any, Any]:
+    """Patients in the analysis that ended a trial with looks in the calendar, and its day; None without.
+
+    Where a look closed enrolment that is the final analysis, of the patients of `cohort`.
+    """
+    if found is None or decision is None:
+        return None, None
+    evaluated = jnp.append(found.held.evaluated, infused)[decision.end]
+    day = jnp.append(found.held.day, found.final_day)[decision.end]
+    if plan.closes:
+        closed = decision.outcome == 1 + OUTCOMES.index(CLOSES)
+        last = interim.final_day(cohort, numbers, plan)
+        evaluated, day = jnp.where(closed, infused, evaluated), jnp.where(closed, last, day)
+    return evaluated, day
 
 
 def run_each(key: Any, world: World, numbers: Numbers, plan: Plan, each: dict[str, Any]) -> Outcome:

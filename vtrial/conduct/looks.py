@@ -45,7 +45,8 @@ class LookNumbers:
     """Arrays int32. count: patients, events, or the day of the calendar that calls, (conditions,). follow_up: days that
     its patients must be followed, (conditions,). needed: days that each look's patients must be followed, (looks,).
     bounds: by rule and n, (rules, capacity + 1). shown: by entry, set of rejected tests, and n, see
-    `vtrial.decisions`. limits: of rules on times, float32 (rules on times, sets).
+    `vtrial.decisions`. limits: of rules on times, float32 (rules on times, sets). by_enrolled: of forecasts of those
+    enrolled by the day of a look, by n and their number, (such rules, capacity + 1, capacity + 1).
     """
 
     count: Any
@@ -54,6 +55,7 @@ class LookNumbers:
     bounds: Any
     shown: Any
     limits: Any
+    by_enrolled: Any
 
 
 @jax.tree_util.register_dataclass
@@ -61,7 +63,7 @@ class LookNumbers:
 class Held:
     """The looks of a trial, arrays (looks,): day; whether it comes before the final analysis (those at it: True);
     evaluated: patients analysed. counts, sizes: patients with each watched endpoint, of how many, (looks, watched).
-    mine: who is analysed, bool (looks, patients); None outside the calendar.
+    mine: who is analysed, bool (looks, patients); enrolled: patients enrolled by its day; both None outside the calendar.
     """
 
     day: Any
@@ -70,6 +72,7 @@ class Held:
     counts: Any
     sizes: Any
     mine: Any = None
+    enrolled: Any = None
 
 
 @dataclass(frozen=True)
@@ -171,10 +174,13 @@ def hold(
             complete = [mine & window for window in enough]
         counts = [_number(whole & mask) for whole, mask in zip(complete, masks, strict=True)]
         comes = jnp.ones((), bool) if look.final else day <= jnp.minimum(final_day, NEVER - 1)
-        held.append((day, comes, _number(mine), counts, [_number(whole) for whole in complete], mine))
-    day, comes, evaluated, counts, sizes, mine = zip(*held, strict=True)
+        enrolled = _number(cohort.enrolled & (days.enrolment <= day))
+        held.append((day, comes, _number(mine), counts, [_number(whole) for whole in complete], mine, enrolled))
+    day, comes, evaluated, counts, sizes, mine, enrolled = zip(*held, strict=True)
     stacked = [jnp.stack(part) for part in (day, comes, evaluated)]
-    return Held(*stacked, counts=_table(counts), sizes=_table(sizes), mine=jnp.stack(mine))
+    return Held(
+        *stacked, counts=_table(counts), sizes=_table(sizes), mine=jnp.stack(mine), enrolled=jnp.stack(enrolled)
+    )
 
 
 def _table(rows: tuple[list[Any], ...]) -> Any:

@@ -74,6 +74,8 @@ class Walk:
             raise NoExactPath("patients differ in more than their luck")
         if any(test.timed or test.population != "infused" for test in plan.tests):
             raise NoExactPath("tests of times, or in the enrolled")
+        if plan.closes and plan.in_calendar:
+            raise NoExactPath("how many are enrolled when enrolment is closed depends on the calendar")
         if any(rule.time is not None for rule in plan.rules) or any(look.every for look in plan.looks):
             raise NoExactPath("times, or looks that take all who are evaluable")
         order = [k for k, look in enumerate(plan.looks) if not look.final]
@@ -152,7 +154,7 @@ class Walk:
             if n:
                 alive = {code: _one_more(table, steps) for code, table in alive.items()}
             for k in at.get(n, []):
-                alive = tally.look(k, n, alive, reach[n])
+                alive = tally.look(k, n, alive, reach[n], within)
             if n in dropped:
                 axis = dropped[n]
                 alive = {code: table.sum(axis, keepdims=True) for code, table in alive.items()}

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from vtrial import look_characteristics
 from vtrial.after_stopping import LEVEL, told
 from vtrial.conduct.windows import Watched
-from vtrial.decisions import OUTCOMES, RulePlan
+from vtrial.decisions import CLOSES, OUTCOMES, RulePlan
 from vtrial.design.counts import tail
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.proportions import Endpoint
@@ -17,6 +17,8 @@ from vtrial.world import World
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.int64]
+
+_SUCCESS, _CLOSED = (1 + OUTCOMES.index(then) for then in ("success", CLOSES))
 
 
 class Tally:
@@ -33,7 +35,8 @@ class Tally:
         self.names = [test.name for test in self.plan.tests]
         self.stopped: dict[tuple[int, str], Array] = {}  # by look and outcome
         self.rejected: dict[int, Array] = {}  # by set of rejected tests, when the trial has ended
-        self.evaluated = np.zeros(worlds.size)
+        self.evaluated, self.success = np.zeros(worlds.size), np.zeros(worlds.size)
+        self.needed = sum(1 << self.names.index(name) for name in look_characteristics.success_tests(protocol))
         # Bias and coverage of rates are known where patients in the analysis are all there are.
         self.estimated = {} if self.plan.in_calendar else self._followed_to_the_end()
         self.mean = {axis: np.zeros(worlds.size) for axis in self.estimated}
@@ -67,7 +70,8 @@ class Tally:
         )
 
     def _settle(self, k: int, n: int, table: Array, code: int) -> tuple[Whole, Whole]:
-        """At a look: the set of rejected tests, and 1 + place of what is decided (0: nothing), in each cell."""
+        """At a look: the set of rejected tests, and 1 + place of what is decided (0: nothing), in each cell. Where harm
+        voids the look's claims the set stays as it was."""
         numbers, rules = self.protocol.numbers.looks, [r for r in enumerate(self.plan.rules) if r[1].look == k]
         assert numbers is not None
         codes = np.full(table.shape[:2], code, np.int64)
@@ -84,7 +88,19 @@ class Tally:
                 shown = (x >= bound if rule.at_least else x <= bound) & self._free(t, codes)
                 significant[r] = shown
                 codes = codes | np.where(shown, 1 << t, 0)
+        void = np.zeros(table.shape[:2], bool)
+        for r, rule in rules:
+            if rule.void:
+                void |= self._fires(r, rule, n, table)
+        codes = np.where(void, code, codes)
         return codes, self._decided(k, n, table, codes, rules, significant)
+
+    def _fires(self, r: int, rule: RulePlan, n: int, table: Array) -> NDArray[np.bool_]:
+        """Whether a rule fires by its own bound, in each cell."""
+        numbers = self.protocol.numbers.looks
+        assert numbers is not None
+        x, bound = self._grid(table, part_of(self.plan.watched[rule.watched])), numbers.bounds[r, n]
+        return x >= bound if rule.at_least else x <= bound
 
     def _decided(
         self,
@@ -95,16 +111,10 @@ class Tally:
         rules: list[tuple[int, RulePlan]],
         significant: dict[int, NDArray[np.bool_]],
     ) -> Whole:
-        numbers = self.protocol.numbers.looks
-        assert numbers is not None
         decided = np.zeros(table.shape[:2], np.int64)
         best = np.full(table.shape[:2], len(OUTCOMES))
         for r, rule in rules:
-            if rule.test:
-                fired = significant[r]
-            else:
-                x, bound = self._grid(table, part_of(self.plan.watched[rule.watched])), numbers.bounds[r, n]
-                fired = x >= bound if rule.at_least else x <= bound
+            fired = significant[r] if rule.test else self._fires(r, rule, n, table)
             for name in rule.tests:
                 fired = fired & ((codes >> self.names.index(name)) & 1 == 1)
             first = fired & (rule.rank < best)
@@ -116,8 +126,9 @@ class Tally:
         after = self.plan.tests[t].after
         return np.ones(codes.shape, bool) if not after else (codes >> self.names.index(after)) & 1 == 1
 
-    def look(self, k: int, n: int, alive: dict[int, Array], reach: Array) -> dict[int, Array]:
-        """Hold a look: take out what stops, and sort what goes on by the tests rejected."""
+    def look(self, k: int, n: int, alive: dict[int, Array], reach: Array, within: Array | None) -> dict[int, Array]:
+        """Hold a look: take out what stops, and sort what goes on by the tests rejected. Where it closes enrolment the
+        final analysis follows, of the n infused."""
         on: dict[int, Array] = {}
         for code, table in alive.items():
             codes, decided = self._settle(k, n, table, code)
@@ -128,12 +139,15 @@ class Tally:
                     self._add(self.stopped, (k, OUTCOMES[then - 1]), table[here].sum(0) * reach)
             if stops.any() and self.estimated:
                 self._estimate(n, np.where(stops[:, :, None], table, 0.0), reach)
+            self.evaluated += n * table[stops].sum(0) * reach
             for new in np.unique(codes):
                 mine = codes == new
-                if (mine & stops).any():
-                    mass = table[mine & stops].sum(0) * reach
-                    self._add(self.rejected, int(new), mass)
-                    self.evaluated += n * mass
+                if (closed := mine & (decided == _CLOSED)).any():
+                    self._tested(n, np.where(closed[:, :, None], table, 0.0), int(new), reach, within)
+                if (ended := mine & stops & (decided != _CLOSED)).any():
+                    self._add(self.rejected, int(new), table[ended].sum(0) * reach)
+                    good = ended if self._succeeds(int(new)) else ended & (decided == _SUCCESS)
+                    self.success += table[good].sum(0) * reach
                 if (mine & ~stops).any():
                     self._add(on, int(new), np.where((mine & ~stops)[:, :, None], table, 0.0))
         return on
@@ -141,38 +155,47 @@ class Tally:
     def end(self, n: int, alive: dict[int, Array], weight: Array, within: Array | None) -> None:
         """The final analysis of a trial of n infused, which has a probability in each world."""
         for code, table in alive.items():
-            codes = np.full(table.shape[:2], code, np.int64)
-            extra: tuple[int, Array] | None = None
-            if self.extra is not None:
-                assert within is not None
-                extra = self._of_extra(n, table, within)
-            for _ in self.names:
-                for t, test in enumerate(self.plan.tests):
-                    part = part_of(Watched(test.endpoint))  # type: ignore[arg-type]
-                    bounds = self.protocol.numbers.bounds[test.name]
-                    if part == self.extra:
-                        continue
-                    others = codes & ~(1 << t)
-                    bound = bounds[others, n] if self.plan.graph else bounds[n]
-                    x = self._grid(table, part)
-                    shown = (x >= bound if test.alternative == "greater" else x <= bound) & self._free(t, codes)
-                    codes = codes | np.where(shown, 1 << t, 0)
-            total = np.zeros(table.shape[2])
-            for new in np.unique(codes):
-                mass = np.where((codes == new)[:, :, None], table, 0.0)
-                if extra is not None and np.all(self._free(extra[0], np.full((1, 1), new))):
-                    with_it = (mass * extra[1]).sum((0, 1)) * weight
-                    self._add(self.rejected, int(new) | 1 << extra[0], with_it)
-                    self._add(self.rejected, int(new), mass.sum((0, 1)) * weight - with_it)
-                else:
-                    self._add(self.rejected, int(new), mass.sum((0, 1)) * weight)
-                total += mass.sum((0, 1)) * weight
-            self.evaluated += n * total
+            self._tested(n, table, code, weight, within)
+            self.evaluated += n * table.sum((0, 1)) * weight
             self._estimate(n, table, weight)
-            self._final_rules(n, table, codes, weight)
 
-    def _final_rules(self, n: int, table: Array, codes: Whole, weight: Array) -> None:
-        """What looks at the end decide; where several do, the first in order."""
+    def _tested(self, n: int, table: Array, code: int, weight: Array, within: Array | None) -> None:
+        """Do the tests of a final analysis, and what looks at it decide."""
+        codes = np.full(table.shape[:2], code, np.int64)
+        extra: tuple[int, Array] | None = None
+        if self.extra is not None:
+            assert within is not None
+            extra = self._of_extra(n, table, within)
+        for _ in self.names:
+            for t, test in enumerate(self.plan.tests):
+                part = part_of(Watched(test.endpoint))  # type: ignore[arg-type]
+                bounds = self.protocol.numbers.bounds[test.name]
+                if part == self.extra:
+                    continue
+                others = codes & ~(1 << t)
+                bound = bounds[others, n] if self.plan.graph else bounds[n]
+                x = self._grid(table, part)
+                shown = (x >= bound if test.alternative == "greater" else x <= bound) & self._free(t, codes)
+                codes = codes | np.where(shown, 1 << t, 0)
+        acted = self._final_rules(n, table, codes, weight) == _SUCCESS
+        for new in np.unique(codes):
+            mass = np.where((codes == new)[:, :, None], table, 0.0)
+            parts = {int(new): mass}
+            if extra is not None and np.all(self._free(extra[0], np.full((1, 1), new))):
+                parts = {int(new) | 1 << extra[0]: mass * extra[1]}
+                parts[int(new)] = mass - parts[int(new) | 1 << extra[0]]
+            for rejected, part in parts.items():
+                self._add(self.rejected, rejected, part.sum((0, 1)) * weight)
+                good = part if self._succeeds(rejected) else np.where(acted[:, :, None], part, 0.0)
+                self.success += good.sum((0, 1)) * weight
+
+    def _succeeds(self, rejected: int) -> bool:
+        """Whether a set of rejected tests holds all that success needs."""
+        return self.needed > 0 and rejected & self.needed == self.needed
+
+    def _final_rules(self, n: int, table: Array, codes: Whole, weight: Array) -> Whole:
+        """What looks at the end decide, 1 + place of it in each cell, 0 for nothing; where several do, the first in
+        order."""
         decided = np.zeros(table.shape[:2], np.int64)
         which = np.full(table.shape[:2], -1)
         for k in (k for k, look in enumerate(self.plan.looks) if look.final):
@@ -185,6 +208,7 @@ class Tally:
                 here = (decided == then) & (which == k)
                 if here.any():
                     self._add(self.stopped, (int(k), OUTCOMES[then - 1]), table[here].sum(0) * weight)
+        return decided
 
     def _of_extra(self, n: int, table: Array, within: Array) -> tuple[int, Array]:
         """The test of `extra`, and P(it reaches its bound | the count of the endpoint that it is a part of), broadcast
@@ -216,9 +240,11 @@ class Tally:
                     wrong |= is_true if code >> t & 1 else False
                 error += np.where(wrong, mass, 0.0)
             found["familywise.error"] = error
+        if look_characteristics.has_success(self.protocol):
+            found["success"] = self.success
         if not self.plan.looks:
             return {name: np.clip(value, 0.0, 1.0) for name, value in found.items()}
-        for then in OUTCOMES:
+        for then in look_characteristics.outcomes(self.protocol):
             found[f"stop.{then}"] = sum((m for (_, what), m in self.stopped.items() if what == then), none)
         for section, places in look_characteristics.groups(self.protocol).items():
             for k in [None, *places] if len(places) > 1 else [None]:

@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial import look_characteristics as looks
+from vtrial.decisions import CLOSES
 from vtrial.estimate.proportions import WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
@@ -105,9 +106,11 @@ def story_texts(table: pd.DataFrame) -> pd.DataFrame:
         if row["look"] == looks.END and reached:
             happens = ("rejects" if row["fires"] else "does not reject") if row["rule"] else "ends"
         if row["outcome"] and row["fires"] and row["then"] == row["outcome"]:
-            happens += f": the trial ends, {row['outcome']}"
-        # Of a count, what the rule itself speaks of is said where it is something else.
-        of_count = pd.notna(row["count"]) and math.isfinite(row["limit"]) and row["limit"] != row["bound"]
+            happens += f": {ends_in_words(row['outcome'])}"
+        # Of a count, what the rule itself speaks of is said where it is something else than the bound; there is none
+        # where the rule cannot fire.
+        another = pd.isna(row["bound"]) or row["limit"] != row["bound"]
+        of_count = pd.notna(row["count"]) and math.isfinite(row["limit"]) and another
         value = f"{row['value']:.4g} against {row['limit']:.4g}" if reached and of_count else ""
         rows.append(
             {
@@ -123,6 +126,11 @@ def story_texts(table: pd.DataFrame) -> pd.DataFrame:
         )
     frame = pd.DataFrame(rows)
     return frame if frame["value"].any() else frame.drop(columns="value")
+
+
+def ends_in_words(outcome: str) -> str:
+    """What a story says of the decision that ended its trial, or its enrolment."""
+    return "enrolment ends" if outcome == CLOSES else f"the trial ends, {outcome}"
 
 
 def story_table(table: pd.DataFrame, name: str) -> Markup:

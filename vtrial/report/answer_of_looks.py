@@ -4,12 +4,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from vtrial import curve_characteristics as curves
 from vtrial import exact
 from vtrial import look_characteristics as looks
 from vtrial.after_stopping import told
 from vtrial.curve_characteristics import NOT_ESTIMABLE
-from vtrial.decisions import OUTCOMES
 from vtrial.errors import InputError, nearest
 from vtrial.estimate.proportions import WORDS, Endpoint
 from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS
@@ -30,6 +31,7 @@ _CLAUSES = {
     "n.not_infused": "{} patients are enrolled and not infused by its end on average",
     "n.not_evaluated": "{} patients are infused and not in the analysis that ends it on average",
     "duration": "the trial takes {} months on average",
+    "success": "the trial is a success with probability {}",
 }
 _OF_CURVES = (*TIME_ENDPOINTS, "follow_up", "retreated")
 
@@ -39,11 +41,25 @@ def asked(result: "Result") -> list[str]:
     design, protocol = result.scenario.design, result.protocols[0]
     if design.answer:
         return list(design.answer)
-    if not protocol.plan.looks:
-        return []
     tests = [f"{test.name}.reject" for test in protocol.tests]
+    also = ["success"] if success_differs(result) else []
+    if not protocol.plan.looks:
+        return [*tests, *also] if also else []
     stops = [metric for metric in headlines(protocol) if metric.startswith("stop.") and metric.count(".") == 1]
-    return [*tests, *stops, "n.evaluated"]
+    return [*tests, *also, *stops, "n.evaluated"]
+
+
+def success_differs(result: "Result") -> bool:
+    """Whether success is something else than that one test is shown, in some trial or by the exact probabilities."""
+    protocol, table = result.protocols[0], result.characteristics
+    if not looks.has_success(protocol):
+        return False
+    figures: Any = table[table["metric"] == "success"].set_index(["cell", "method"])["estimate"]
+    for test in protocol.tests:
+        same: Any = table[table["metric"] == f"{test.name}.reject"].set_index(["cell", "method"])["estimate"]
+        if same.index.equals(figures.index) and np.allclose(same, figures, rtol=0.0, atol=1e-12):
+            return False
+    return True
 
 
 def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
@@ -71,6 +87,8 @@ def known(protocol: Protocol) -> list[str]:
         found.append("all.reject")
     if plan.tests and not plan.mix and not any(test.timed for test in plan.tests):
         found.append("familywise.error")
+    if looks.has_success(protocol):
+        found.append("success")
     found += ["n.enrolled", "n.infused"]
     found += [f"{e}.{part}" for e in plan.endpoints for part in ("rate", "rate.q025", "rate.q975", "enrolled.rate")]
     found += [f"{flag}.rate" for flag in plan.flags]
@@ -87,7 +105,7 @@ def known(protocol: Protocol) -> list[str]:
 
 def _of_looks(protocol: Protocol) -> list[str]:
     plan, sections = protocol.plan, looks.groups(protocol)
-    found = [f"stop.{then}" for then in OUTCOMES]
+    found = [f"stop.{then}" for then in looks.outcomes(protocol)]
     for section, places in sections.items():
         found += [f"stop.{section}.{then}" for then in looks.decided_by(protocol, places)]
         for place in places if len(places) > 1 else []:

@@ -16,7 +16,6 @@ from vtrial.evidence.priors import Normal
 from vtrial.protocol import Protocol
 from vtrial.report.looks_tables import prior_in_words
 from vtrial.report.words import claim_of, listed, number
-from vtrial.scenario.rules import name_of
 from vtrial.scenario.sections import TestSection
 from vtrial.scenario.sweep import shown
 from vtrial.sequential import ALPHA
@@ -64,9 +63,9 @@ def settings(result: "Result") -> pd.DataFrame:
         given, path = raw["look"][k], f"look.{look.name}"
         entry = {key: value for key, value in dumped["look"][k].items() if key != "rule"}
         add(f"[[look]] {look.name}", path, entry, given)
-        for j, rule in enumerate(look.rule):
-            place = f"{path}.rule.{name_of(rule)}"
-            add(f"[[look]] {look.name}, rule {name_of(rule)}", place, dumped["look"][k]["rule"][j], given["rule"][j])
+        for j, name in enumerate(look.names):
+            place = f"{path}.rule.{name}"
+            add(f"[[look]] {look.name}, rule {name}", place, dumped["look"][k]["rule"][j], given["rule"][j])
     add("[simulation]", "simulation", dumped["simulation"], raw.get("simulation", {}))
     return pd.DataFrame(rows, columns=["section", "key", "value", "origin"])
 

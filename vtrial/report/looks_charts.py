@@ -24,6 +24,7 @@ _SHADES: dict[str, tuple[str, str]] = {  # of looks from the first to the last, 
     "harm": ("#8b1a1a", "#f2a6a0"),
     "futility": ("#D55E00", "#f6d2a8"),
     "success": ("#00543d", "#8fd3b8"),
+    "stop-enrolment": ("#8c6d00", "#ecd680"),
     "consider": ("#7a5195", "#cdb5dd"),
 }
 _SHOWN, _SOME, _NONE = "#0072B2", "#8dbfe0", "#d9d9d9"
@@ -31,6 +32,7 @@ THEN = {
     "harm": "#b22222",
     "futility": "#D55E00",
     "success": "#009E73",
+    "stop-enrolment": "#8c6d00",
     "consider": "#7a5195",
     "rejection": "#0072B2",
 }

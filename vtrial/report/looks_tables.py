@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from vtrial import look_characteristics as looks
 from vtrial.curves import DAYS
-from vtrial.decisions import RulePlan
+from vtrial.decisions import CLOSES, RulePlan
 from vtrial.estimate.proportions import WORDS
 from vtrial.protocol import Protocol
 from vtrial.report.tables import MOST_ROWS, drawn
@@ -96,10 +96,10 @@ def _counts(table: Any, rule: RulePlan, protocol: Protocol, here: int | None) ->
     return said[0] if here is not None else "; ".join(["such as", *said]).replace("such as;", "such as")
 
 
-def bound_in_words(bound: int, n: int, *, at_least: bool) -> str:
-    """ "≥ 44 of 64"; or that no count of n is enough."""
+def bound_in_words(bound: int, n: int, *, at_least: bool, never: str = "cannot fire at this look") -> str:
+    """ "≥ 44 of 64"; or that no count of n is enough. never: what follows from that."""
     if not (bound <= n if at_least else bound >= 0):
-        return f"no count of {n}"
+        return f"{never} (no count of {n} is enough)"
     return f"{'≥' if at_least else '≤'} {bound} of {n}"
 
 
@@ -118,6 +118,8 @@ def _then(rule: RulePlan, *, final: bool) -> str:
     verb = f"the trial ends with {rule.then}" if final else f"the trial stops for {rule.then}"
     if rule.then == "consider":
         verb = "the trial ends in the grey zone" if final else "is noted, and stops nothing"
+    if rule.then == CLOSES:
+        verb = "enrolment ends; the final analysis is of those enrolled by then"
     return f"{shows}{'; ' if shows else ''}{verb}{needs}"
 
 
@@ -195,7 +197,10 @@ def _final(protocol: Protocol, name: str, trials: Any) -> list[str]:
         fires = f"z ≥ {z:.3f}" if test.method == "log-rank" else f"lower limit > {test.null:g} months"
         return ["end", when, name, counted_in_words(test.endpoint), fires, f"{means}, null {test.null:g} months", then]
     n, at_least = final_n(protocol, test.population, trials), test.alternative == "greater"
-    said = [bound_in_words(int(bounds[n]), n, at_least=at_least) for bounds in final_bounds(protocol, name)]
+    said = [
+        bound_in_words(int(bounds[n]), n, at_least=at_least, never="cannot reject")
+        for bounds in final_bounds(protocol, name)
+    ]
     fires = " to ".join(dict.fromkeys(said))
     fires = fires if planned is not None and test.population == "infused" else f"such as {fires}"
     fires += " enrolled" if test.population == "enrolled" else ""

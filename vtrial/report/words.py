@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from vtrial import look_characteristics as looks
 from vtrial.characteristics import WORTHWHILE
 from vtrial.curve_characteristics import NOT_ESTIMABLE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
@@ -24,6 +25,7 @@ _OF_RATE = {
 }
 _OF_TRIAL = {
     "all.reject": "every test rejects",
+    "success": "the trial is a success",
     "familywise.error": "some null that is true in its world is rejected (familywise error)",
     "n.enrolled": "patients enrolled, mean over trials",
     "n.infused": "patients infused, mean over trials",
@@ -83,6 +85,16 @@ def claim_of(result: "Result", name: str) -> str:
     return claim(tests[0], nulls.pop() if len(nulls) == 1 else None)
 
 
+def success_in_words(result: "Result") -> str:
+    """What the metric `success` is: "a rule stops for it, or 'orr' is shown"."""
+    protocol = result.protocols[0]
+    needed = [f"'{name}'" for name in looks.success_tests(protocol)]
+    ways = ["a rule stops for success"] if any(rule.then == "success" for rule in protocol.plan.rules) else []
+    if needed:
+        ways.append(f"{listed(needed)} {'is' if len(needed) == 1 else 'are'} shown")
+    return ", or ".join(ways)
+
+
 def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
     """A heading and a line for a metric: ("Decisions", "CR or better > 10% is shown")."""
     tests = {test.name: test for test in result.protocols[0].tests}
@@ -96,7 +108,8 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
         return found
     if metric in _OF_TRIAL:
         heading = "Patients" if name == "n" else "Decisions: probability over trials"
-        return heading, _OF_TRIAL[metric]
+        means = f" ({success_in_words(result)})" if metric == "success" else ""
+        return heading, _OF_TRIAL[metric] + means
     if name in ENDPOINTS and rest in _OF_RATE:
         return f"Rate of {rate_in_words(name)}", _OF_RATE[rest]
     if metric.removesuffix(".rate") in result.protocols[0].plan.flags:

@@ -5,7 +5,7 @@ from typing import cast
 from vtrial import look_characteristics as looks
 from vtrial.conduct.windows import WORDS as GRADES
 from vtrial.conduct.windows import watched
-from vtrial.decisions import OUTCOMES, Then
+from vtrial.decisions import CLOSES, OUTCOMES, Then
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES
@@ -100,6 +100,8 @@ def stops_in_words(protocol: Protocol, then: Then, where: str = "") -> str:
     """The verb of an outcome: "stops for futility"; where only rules at the end decide it, "ends with futility"."""
     if then == "consider":
         return "ends in the grey zone (consider)"
+    if then == CLOSES:
+        return "stops enrolment"
     sections = looks.groups(protocol)
     places = sections.get(where) or [k for k, look in enumerate(protocol.plan.looks) if look.name == where or not where]
     final = all(protocol.plan.looks[k].final for k in places if then in looks.decided_by(protocol, [k]))

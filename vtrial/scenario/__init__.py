@@ -79,8 +79,7 @@ class Scenario:
         Raises `InputError` as reading a file does.
         """
         raw = copy.deepcopy(self.raw)
-        for path, value in changes.items():
-            sweep.put(raw, path, value, self.where)
+        sweep.put_all(raw, changes, self.where)
         return from_dict(raw, name=self.name, where=self.where)
 
 
@@ -114,8 +113,7 @@ def from_dict(raw: Mapping[str, Any], *, name: str = "scenario", where: str = "s
     cells = []
     for number, swept in enumerate(sweep.grid(whole.sweep, where)):
         changed = copy.deepcopy(without)
-        for path, value in swept.items():
-            sweep.put(changed, path, value, where)
+        sweep.put_all(changed, swept, where)
         cells.append(
             Cell(
                 number,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vtrial.conduct.windows import watched
-from vtrial.decisions import END, OUTCOMES
+from vtrial.decisions import CLOSES, END, OUTCOMES
 from vtrial.errors import nearest
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.scenario.looks import LookSection, When
@@ -16,7 +16,6 @@ from vtrial.scenario.rules import (
     PredictiveRule,
     Rule,
     SpendingRule,
-    name_of,
     of_calendar,
     test_of,
 )
@@ -40,12 +39,18 @@ def check(design: Any) -> None:
     if len(final) > 1:
         raise ValueError(f"[[look]] '{final[1]}': '{final[0]}' is at the final analysis already; put its rules there")
     for look in looks:
-        for rule in look.rule:
-            _check_rule(rule, look, tests, f"[[look]] '{look.name}' rule '{name_of(rule)}'")
+        for name, rule in zip(look.names, look.rule, strict=True):
+            _check_rule(rule, look, tests, f"[[look]] '{look.name}' rule '{name}'")
         spent = [(rule.test, rule.then) for rule in look.rule if isinstance(rule, SpendingRule)]
         if twice := next((pair for pair in spent if spent.count(pair) > 1), None):
             raise ValueError(f"[[look]] '{look.name}': two rules spend for {twice[1]} of test '{twice[0]}'")
     _check_times(design, looks)
+    _check_needed(looks, tests)
+    if closing := next(((look, rule) for look in looks for rule in look.rule if rule.then == CLOSES), None):
+        _check_closing(design, looks, *closing)
+    for name in design.success:
+        if name not in tests:
+            raise ValueError(f"success: {_no_test(name, tests)}")
     if design.multiplicity is not None:
         _check_graph(design, tests)
 
@@ -54,9 +59,11 @@ def _check_rule(rule: Rule, look: LookSection, tests: Mapping[str, Any], place: 
     for name in [*([test_of(rule)] if test_of(rule) else []), *rule.tests]:
         if name not in tests:
             raise ValueError(f"{place}: {_no_test(name, tests)}")
+    if look.when.final and rule.then == CLOSES:
+        raise ValueError(f'{place}: then = "{CLOSES}" is for a look before the end, and this look is at it')
     shows = isinstance(rule, CountRule | PosteriorRule | MedianRule)
     if shows and rule.test is not None and rule.then != "success":
-        raise ValueError(f'{place}: test goes with then = "success": a success here shows it')
+        raise ValueError(f'{place}: test goes with then = "success": a success here claims it')
     if look.when.final and test_of(rule) and not shows:
         raise ValueError(f'{place}: kind = "{rule.kind}" looks ahead to the final analysis, and this look is at it')
     if look.when.final and test_of(rule):
@@ -73,6 +80,76 @@ def _check_rule(rule: Rule, look: LookSection, tests: Mapping[str, Any], place: 
             raise ValueError(f"{place}: [[test]] '{rule.test}' has no beta to spend")
         if test.timed and test.method != "log-rank":
             raise ValueError(f"{place}: [[test]] '{rule.test}': spending of a time needs method = \"log-rank\"")
+
+
+def _claims(look: LookSection) -> set[str]:
+    """The tests that a look can claim."""
+    return {test for rule in look.rule if rule.then == "success" and (test := test_of(rule)) is not None}
+
+
+def _check_needed(looks: list[LookSection], tests: Mapping[str, Any]) -> None:
+    """Refuse a rule that waits for a test that nothing can have claimed by its look: it could never act."""
+    for k, look in enumerate(looks):
+        if look.when.final:
+            continue
+        sure = [other for other in looks[k + 1 :] if _surely_later(look, other)]
+        by_then = set().union(*(_claims(other) for other in looks if not other.when.final and other not in sure))
+        for name, rule in zip(look.names, look.rule, strict=True):
+            if missing := next((test for test in rule.tests if test not in by_then), None):
+                raise ValueError(
+                    f"[[look]] '{look.name}' rule '{name}': tests names '{missing}', which no rule can have claimed by "
+                    f'this look, so that it could never stop the trial; give this rule or another test = "{missing}", '
+                    'with then = "success", or leave it out of tests'
+                )
+            before = tests[claimed].after if rule.then == "success" and (claimed := test_of(rule)) else ""
+            if before and before not in by_then:
+                raise ValueError(
+                    f"[[look]] '{look.name}' rule '{name}': test '{test_of(rule)}' waits for '{before}', which no rule "
+                    "can have claimed by this look, so that it could never be claimed here; give a rule of this look "
+                    f'or an earlier one then = "success" with test = "{before}"'
+                )
+
+
+def _surely_later(look: LookSection, other: LookSection) -> bool:
+    """Whether another look comes after a look in every trial."""
+    one, two = look.when, other.when
+    if one.kind == two.kind == "infused" and one.follow_up_months == two.follow_up_months:
+        return two.infused > one.infused
+    if one.kind == two.kind == "calendar_month":
+        return two.calendar_month > one.calendar_month  # type: ignore[operator]
+    return False
+
+
+def _check_closing(design: Any, looks: list[LookSection], look: LookSection, rule: Rule) -> None:
+    """Whether the final analysis can be done on those enrolled when a look closes enrolment."""
+    place = f"[[look]] '{look.name}' rule '{look.names[look.rule.index(rule)]}': then = \"{CLOSES}\""
+    if not design.test:
+        raise ValueError(f"{place} leaves the decision to the final test, and there is no [[test]]")
+    if last := next((one for one in looks if one.when.final), None):
+        raise ValueError(f"{place} does not go with rules at the final analysis ([[look]] '{last.name}')")
+    spent = {r.test for one in looks for r in one.rule if isinstance(r, SpendingRule)}
+    for test in design.test:
+        if test.method == "count":
+            raise ValueError(
+                f"{place}: test '{test.name}' is by a fixed count, and the final analysis may have fewer patients; "
+                'give it a method and alpha, such as method = "exact"'
+            )
+        if test.name in spent:
+            raise ValueError(
+                f"{place}: the alpha of test '{test.name}' is spent over looks for the planned number, and the final "
+                "analysis may have fewer patients; leave its spending rules out"
+            )
+    fixed = design.cohort.attrition == 0.0
+    for one in looks:
+        for name, r in zip(one.names, one.rule, strict=True):
+            if r.then != CLOSES or not isinstance(r, PredictiveRule | ConditionalRule) or fixed:
+                continue
+            test = next(test for test in design.test if test.name == r.test)
+            if design.in_calendar or test.population == "enrolled":
+                raise ValueError(
+                    f"[[look]] '{one.name}' rule '{name}': forecast = \"enrolled\": how many of those enrolled will be "
+                    "infused is not known at the look; it needs [cohort] attrition = 0"
+                )
 
 
 def _check_times(design: Any, looks: list[LookSection]) -> None:
@@ -98,8 +175,8 @@ def _check_times(design: Any, looks: list[LookSection]) -> None:
             raise ValueError(f"{place}: month {month:g} is after the data cut, in month {cut:g}")
         for before in interim[:k]:
             _check_order(before, look, place)
-        for rule in look.rule:
-            _check_window(rule, look, f"{place} rule '{name_of(rule)}'", design)
+        for name, rule in zip(look.names, look.rule, strict=True):
+            _check_window(rule, look, f"{place} rule '{name}'", design)
     asked = design.simulation.endpoints or []
     if plain and (timed := [e for e in (*asked, *(t.endpoint for t in design.test)) if e in TIME_ENDPOINTS]):
         raise ValueError(

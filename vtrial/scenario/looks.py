@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.decisions import OUTCOMES, Then
+from vtrial.decisions import CLOSES, OUTCOMES, Then
 from vtrial.estimate.times import TimeEndpoint
 from vtrial.scenario.calendar import MONTHS
-from vtrial.scenario.rules import Name, Patients, Probability, Rule, name_of
+from vtrial.scenario.rules import Name, Patients, Probability, Rule, names_of
 
 
 class _Strict(BaseModel):
@@ -89,29 +89,41 @@ class LookSection(_Strict):
     name: Name
     when: When
     analyse: Literal["called", "all"] = "called"
-    order: list[Then] = ["harm", "futility", "success", "consider"]
+    order: list[Then] = [then for then in OUTCOMES if then != CLOSES]
     rule: Annotated[list[Annotated[Rule, Field(discriminator="kind")]], Field(min_length=1)]
 
     @field_validator("order")
     @classmethod
     def _order(cls, order: list[Then]) -> list[Then]:
-        if sorted(order) != sorted(OUTCOMES):
+        if sorted({*order, CLOSES}) != sorted(OUTCOMES) or len(set(order)) < len(order):
             raise ValueError(f"{order} is not an order of {', '.join(OUTCOMES)}")
         return order
 
     @model_validator(mode="after")
     def _check(self) -> "LookSection":
-        names = [name_of(rule) for rule in self.rule]
-        for name in names:
-            if names.count(name) > 1:
+        for name in self.names:
+            if self.names.count(name) > 1:
                 raise ValueError(f"two rules are named '{name}'; give one of them another name")
         if self.analyse == "all" and self.when.kind == "infused" and self.when.follow_up_months is None:
             raise ValueError('analyse = "all" needs follow_up_months: who else is evaluable depends on the calendar')
         return self
 
+    @property
+    def precedence(self) -> list[Then]:
+        """The order of all decisions; one to end enrolment comes after success where `order` does not name it."""
+        if CLOSES in self.order:
+            return self.order
+        after = self.order.index("success") + 1
+        return [*self.order[:after], CLOSES, *self.order[after:]]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its rules, see `vtrial.scenario.rules.names_of`."""
+        return names_of(self.rule)
+
     def rule_named(self, name: str) -> Rule:
-        """The rule of a name, or of a kind without one."""
-        return next(rule for rule in self.rule if name_of(rule) == name)
+        """The rule of a name."""
+        return self.rule[self.names.index(name)]
 
     @property
     def each(self) -> "list[LookSection]":

@@ -1,12 +1,13 @@
 """The section [[look.rule]] of a scenario: what is counted at a look, and what it then decides."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vtrial.conduct.windows import LOOK_ENDPOINTS, Watched, watched
-from vtrial.decisions import Then
+from vtrial.decisions import CLOSES, Then
 from vtrial.errors import nearest
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.scenario.calendar import Positive
@@ -27,8 +28,10 @@ class _Strict(BaseModel):
 
 
 class _Rule(_Strict):
-    """What every rule has. name: for messages, metrics and sweeps (default: its kind). then: what it decides. tests:
-    of a rule for success, the tests that must all have been rejected before the trial ends."""
+    """What every rule has. name: for messages, metrics and sweeps (default: its kind; where several rules of a look have
+    none, see `names_of`). then: what it decides; "stop-enrolment" ends enrolment and leaves the decision to the final
+    analysis of those enrolled by then. tests: of a rule for success, the tests that must all have been rejected before
+    the trial ends."""
 
     name: Name | None = None
     then: Then
@@ -62,7 +65,7 @@ class _Counting(_Rule):
 
 
 class CountRule(_Counting):
-    """At least, or at most, so many patients with the endpoint. test: the test that a success shows."""
+    """At least, or at most, so many patients with the endpoint. test: the test that a success claims."""
 
     kind: Literal["count"]
     endpoint: str
@@ -102,7 +105,9 @@ class PredictiveRule(_Counting):
     """Predictive probability that the final `test` rejects (Lee & Liu 2008, doi 10.1177/1740774508089279).
 
     endpoint: what is counted at the look (default: that of the test). final: patients at the final analysis (default:
-    as planned).
+    as planned). forecast: of the final analysis as "planned", or of those "enrolled" by the look, those not yet
+    evaluable included (Broglio et al. 2014, doi 10.1080/10543406.2014.888569); "enrolled" goes with, and is the default
+    of, then = "stop-enrolment". then = "success" claims the test.
     """
 
     kind: Literal["predictive"]
@@ -112,6 +117,7 @@ class PredictiveRule(_Counting):
     at_most: Probability | None = None
     at_least: Probability | None = None
     final: Patients | None = None
+    forecast: Literal["planned", "enrolled"] | None = None
 
     @field_validator("prior")
     @classmethod
@@ -120,13 +126,14 @@ class PredictiveRule(_Counting):
 
     @model_validator(mode="after")
     def _one(self) -> "PredictiveRule":
+        _of_forecast(self)
         return _just_one(self, "at_least", "at_most")
 
 
 class ConditionalRule(_Counting):
     """Conditional power of the final `test`: P(it rejects | data) where the rest have the endpoint at `rate`.
 
-    rate: a number, or "observed". endpoint, final: as in `PredictiveRule`.
+    rate: a number, or "observed". endpoint, final, forecast: as in `PredictiveRule`.
     """
 
     kind: Literal["conditional"]
@@ -136,6 +143,7 @@ class ConditionalRule(_Counting):
     at_most: Probability | None = None
     at_least: Probability | None = None
     final: Patients | None = None
+    forecast: Literal["planned", "enrolled"] | None = None
 
     @field_validator("rate")
     @classmethod
@@ -146,6 +154,7 @@ class ConditionalRule(_Counting):
 
     @model_validator(mode="after")
     def _one(self) -> "ConditionalRule":
+        _of_forecast(self)
         return _just_one(self, "at_least", "at_most")
 
 
@@ -203,9 +212,37 @@ def of_calendar(rule: Rule) -> bool:
     return isinstance(rule, MedianRule) or (asked is not None and asked.window is not None and not asked.toxic)
 
 
-def name_of(rule: Rule) -> str:
-    """The name of a rule: its own, or its kind."""
-    return rule.name or rule.kind
+def names_of(rules: Sequence[Rule]) -> list[str]:
+    """The names of the rules of a look: a rule's own, or one made of what it does.
+
+    A rule that alone of its kind has no name is named after its kind ("count"); several after what they decide too
+    ("count-futility"), and where that is not enough after what they count or test ("count-harm-crs3"), and last by
+    number.
+    """
+    return described_names([{**rule.model_dump(exclude_none=True)} for rule in rules])
+
+
+def described_names(rules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """`names_of` rules as they are written in a file."""
+    parts: list[list[str]] = []
+    for rule in rules:
+        about = re.sub(r"[^A-Za-z0-9_-]", "-", str(rule.get("endpoint") or rule.get("test") or "all"))
+        parts.append([str(rule.get("kind")), str(rule.get("then")), about])
+    found: list[str] = [str(rule.get("name") or "") for rule in rules]
+    nameless = [k for k, name in enumerate(found) if not name]
+    for k in nameless:
+        for length in (1, 2, 3):
+            alike = [other for other in nameless if parts[other][:length] == parts[k][:length]]
+            if len(alike) == 1 or length == 3:
+                number = [] if len(alike) == 1 else [str(alike.index(k) + 1)]
+                found[k] = "-".join([*parts[k][:length], *number])
+                break
+    return found
+
+
+def forecast_of(rule: "PredictiveRule | ConditionalRule") -> str:
+    """Whose final analysis a rule forecasts: "planned" or "enrolled"."""
+    return rule.forecast or ("enrolled" if rule.then == CLOSES else "planned")
 
 
 def test_of(rule: Rule) -> str | None:
@@ -220,6 +257,18 @@ def _just_one(rule: Any, one: str, other: str) -> Any:
     if (getattr(rule, one) is None) == (getattr(rule, other) is None):
         raise ValueError(f'kind = "{rule.kind}" needs {one} or {other}, one of them')
     return rule
+
+
+def _of_forecast(rule: Any) -> None:
+    if rule.forecast is not None and (rule.forecast == "enrolled") != (rule.then == CLOSES):
+        goes = f'forecast = "enrolled" goes with then = "{CLOSES}"'
+        raise ValueError(f'{goes}, not forecast = "{rule.forecast}" with then = "{rule.then}"')
+    if rule.then == CLOSES and rule.final is not None:
+        raise ValueError(
+            f'final does not go with then = "{CLOSES}": the final analysis is of those enrolled by the look'
+        )
+    if rule.then == CLOSES and rule.at_least is None:
+        raise ValueError(f'then = "{CLOSES}" needs at_least: enrolment ends where success is likely enough')
 
 
 def _beta(prior: Any) -> Any:

@@ -162,11 +162,16 @@ class SimulationSection(_Strict):
 
 
 class Design(_Strict):
-    """A scenario without its sweep: everything that one cell of it says."""
+    """A scenario without its sweep: everything that one cell of it says.
+
+    success: the tests that must all be shown for the metric `success` (default: the first); a rule that stops for
+    success is one too.
+    """
 
     title: str = ""
     question: str = ""
     answer: list[str] = []
+    success: list[str] = []
     world: WorldSection = WorldSection()
     arm: Annotated[list[ArmSection], Field(min_length=1, max_length=1)] = [ArmSection()]
     cohort: CohortSection = CohortSection()

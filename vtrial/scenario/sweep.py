@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vtrial.errors import InputError
+from vtrial.scenario.rules import described_names
 
 MAX_CELLS = 10_000
 _NOT_SWEPT = ("simulation", "sweep", "title", "question", "answer")
@@ -53,8 +54,23 @@ def _axes(table: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, l
     return axes
 
 
+def put_all(data: dict[str, Any], changes: Mapping[str, Any], where: str) -> None:
+    """Set the keys at dotted paths; see `put`. Rules keep the names that they have before, whatever the changes make
+    of them."""
+    looks = data.get("look")
+    if isinstance(looks, list) and any(path.startswith("look.") for path in changes):
+        for look in (look for look in looks if isinstance(look, Mapping) and isinstance(look.get("rule"), list)):
+            rules = [rule for rule in look["rule"] if isinstance(rule, Mapping)]
+            for rule, name in zip(rules, described_names(rules), strict=True):
+                if name != rule.get("kind"):
+                    rule.setdefault("name", name)  # type: ignore[attr-defined]
+    for path, value in changes.items():
+        put(data, path, value, where)
+
+
 def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Set the key at a dotted path; entries of a list are addressed by their name (a rule's, or its kind)."""
+    """Set the key at a dotted path; entries of a list are addressed by their name (a rule's, or that of what it does,
+    see `vtrial.scenario.rules.names_of`)."""
     keys = path.split(".")
     if keys[0] == "arm":
         data.setdefault("arm", [{}])  # the arm of a file that names none
@@ -68,7 +84,7 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
         key, *keys = keys
         if key in _NAMED and isinstance(target.get(key), list):
             entries = [entry for entry in target[key] if isinstance(entry, Mapping)]
-            names = [_called(entry, key) for entry in entries]
+            names = _names(entries, key)
             if not keys or keys[0] not in names:
                 known = ", ".join(f"{walked}{key}.{name}" for name in names) or "none"
                 raise InputError(f"{where}: [sweep] '{path}' names no {key} (known: {known})")
@@ -84,8 +100,10 @@ def put(data: dict[str, Any], path: str, value: Any, where: str) -> None:
 _NAMED = ("arm", "test", "look", "rule")  # lists whose entries have names
 
 
-def _called(entry: Mapping[str, Any], section: str) -> Any:
-    return entry.get("name", "arm" if section == "arm" else entry.get("kind") if section == "rule" else None)
+def _names(entries: list[Mapping[str, Any]], section: str) -> list[Any]:
+    if section == "rule":
+        return described_names(entries)
+    return [entry.get("name", "arm" if section == "arm" else None) for entry in entries]
 
 
 def shown(value: Any) -> Any:
