@@ -10,7 +10,6 @@ from scipy.stats import betabinom, binom
 from vtrial import look_characteristics, scenario
 from vtrial.characteristics import exact_by_world
 from vtrial.engine import simulate
-from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare

@@ -17,6 +17,7 @@ from vtrial.decisions import OUTCOMES, decide, fires
 from vtrial.design.graph import graph_levels, graph_rejections
 from vtrial.evidence import Evidence
 from vtrial.exact.looks import probabilities
+from vtrial.look_characteristics import success
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 
@@ -52,7 +53,9 @@ def agree(p: Protocol, outcome: Any) -> dict[str, float]:
     found = {name: float(value[0]) for name, value in probabilities(p, p.worlds).items()}
     decision = outcome.decision
     simulated = {f"{name}.reject": rejected for name, rejected in outcome.rejected.items()}
-    simulated |= {f"stop.{then}": decision.outcome == 1 + place for place, then in enumerate(OUTCOMES)}
+    possible = [then for then in OUTCOMES if then != "stop-enrolment" or p.plan.closes]
+    simulated |= {f"stop.{then}": decision.outcome == 1 + OUTCOMES.index(then) for then in possible}
+    simulated["success"] = success(p, outcome)
     simulated["n.evaluated"] = outcome.evaluated
     assert set(simulated) <= set(found)
     return {
@@ -372,30 +375,33 @@ def by_hand(p: Protocol, x: list[int], order: list[str]) -> str:
     return min(fired, key=order.index, default="")
 
 
-@pytest.mark.parametrize("order", [list(OUTCOMES), ["success", "harm", "consider", "futility"]])
+@pytest.mark.parametrize("order", [list(OUTCOMES), ["success", "harm", "stop-enrolment", "consider", "futility"]])
 def test_harm_goes_before_futility_before_success_unless_order_says_otherwise(protocol, order) -> None:
     rules = [
         {"name": f"{then}", "kind": "count", "endpoint": endpoint, "at_least": 5, "then": then}
-        for then, endpoint in (("success", "orr"), ("futility", "crs"), ("harm", "crs3"), ("consider", "cr"))
-    ]
+        for then, endpoint in (
+            ("success", "orr"), ("futility", "crs"), ("harm", "crs3"), ("consider", "cr"), ("stop-enrolment", "vgpr"),
+        )
+    ]  # fmt: skip
     p = protocol(
         **orr(0.6, cr=0.3, crs3=0.4),
         cohort={"infused": 20},
         look=[{"name": "now", "when": {"infused": 10}, "order": order, "rule": rules}],
+        test=[{"name": "t", "endpoint": "orr", "null": 0.5}],
     )
     watched = [asked.endpoint for asked in p.plan.watched]
-    of = [watched.index(e) for e in ("orr", "crs", "crs3", "cr")]
-    for fired in itertools.product([False, True], repeat=4):
-        counts = np.zeros((1, 4), np.int32)
+    of = [watched.index(e) for e in ("orr", "crs", "crs3", "cr", "vgpr")]
+    for fired in itertools.product([False, True], repeat=5):
+        counts = np.zeros((1, 5), np.int32)
         counts[0, of] = [5 if one else 4 for one in fired]
         held = held_once(10, counts)
         found = decide(
             p.plan.looks,
             p.plan.rules,
-            (),
+            p.plan.tests,
             held,
             fires(p.plan.rules, jnp.asarray(p.numbers.looks.bounds), held, {}),
-            jnp.zeros((0, 1), bool),
+            jnp.zeros((1, 1), bool),
         )
         expected = by_hand(p, [5 if one else 4 for one in fired], order)
         stops = expected not in ("", "consider")
@@ -418,6 +424,10 @@ def spends(test: str, then: str = "success", **more: Any) -> dict[str, Any]:
 
 def count(name: str, endpoint: str, then: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "kind": "count", "endpoint": endpoint, "then": then, **more}
+
+
+def forecasts(test: str, then: str, **more: Any) -> dict[str, Any]:
+    return {"name": f"{test}-ahead", "kind": "predictive", "test": test, "then": then, **more}
 
 
 BOTH = ["orr", "cr"]
@@ -475,6 +485,84 @@ DESIGNS: dict[str, dict[str, Any]] = {
             },
         ],
     },
+    "forecasts claim, one after the other": {
+        "test": [ORR, CR | {"after": "orr"}],
+        "look": [
+            {"name": "one", "when": {"infused": 12}, "rule": [forecasts("orr", "success", at_least=0.95)]},
+            {
+                "name": "two",
+                "when": {"infused": 20},
+                "rule": [
+                    forecasts("orr", "success", at_least=0.9, tests=BOTH),
+                    {"kind": "conditional", "test": "cr", "then": "success", "at_least": 0.8, "tests": BOTH},
+                    count("few", "cr", "futility", at_most=0),
+                ],
+            },
+        ],
+    },
+    "harm voids a claim": {
+        "test": [ORR, CR | {"after": "orr"}],
+        "look": [
+            {
+                "name": "one",
+                "when": {"infused": 12},
+                "rule": [forecasts("orr", "success", at_least=0.8), count("too-deep", "cr", "harm", at_least=4)],
+            },
+            {
+                "name": "two",
+                "when": {"infused": 20},
+                "order": ["success", "harm", "futility", "consider"],
+                "rule": [
+                    count("many", "orr", "success", at_least=13, test="orr"),
+                    count("too-deep", "cr", "harm", at_least=6),
+                ],
+            },
+        ],
+    },
+    "a look ends enrolment": {
+        "test": [ORR, CR | {"after": "orr"}],
+        "look": [
+            {
+                "name": "one",
+                "when": {"infused": 12},
+                "rule": [
+                    count("enough", "orr", "stop-enrolment", at_least=8),
+                    count("deep", "cr", "consider", at_least=1),
+                ],
+            },
+            {
+                "name": "two",
+                "when": {"infused": 20},
+                "rule": [
+                    forecasts("orr", "stop-enrolment", at_least=0.9),
+                    count("few", "orr", "futility", at_most=9),
+                    count("deep", "cr", "consider", at_least=1),
+                ],
+            },
+        ],
+    },
+    "claims under a graph": {
+        "test": [test | {"method": "exact"} for test in SHARED],
+        "multiplicity": {"alpha": 0.1, "weights": {"orr": 1.0, "cr": 0.0}, "transitions": {"orr": {"cr": 1.0}}},
+        "look": [
+            {
+                "name": "one",
+                "when": {"infused": 12},
+                "rule": [
+                    forecasts("orr", "success", at_least=0.95, tests=BOTH),
+                    count("deep", "cr", "success", at_least=4, test="cr", tests=BOTH),
+                ],
+            },
+            {
+                "name": "two",
+                "when": {"infused": 20},
+                "rule": [
+                    forecasts("orr", "success", at_least=0.9, tests=BOTH),
+                    forecasts("cr", "success", at_least=0.8, tests=BOTH),
+                ],
+            },
+        ],
+    },
     "harm and a count that shows": {
         "test": [ORR | {"method": "normal"}, CR | {"after": "orr"}],
         "look": [
@@ -519,9 +607,9 @@ def shows_of(p: Protocol, counts: Counts) -> twin_looks.Shows:
         return sum(1 << names.index(name) for name in others) if p.plan.graph else 0
 
     def shows(look: str, name: str, others: frozenset[str]) -> bool:
-        if look == "end":
+        if look.startswith("end"):  # "end at" a look that closes enrolment
             test = p.plan.tests[names.index(name)]
-            x, n = counts["end", test.endpoint]
+            x, n = counts[look.removeprefix("end at "), test.endpoint]
             table = p.numbers.bounds[name]
             bound = (table[code(others)] if p.plan.graph else table)[n]
             return bool(x >= bound if test.alternative == "greater" else x <= bound)

@@ -23,7 +23,7 @@ from vtrial.scenario.rules import (
     PredictiveRule,
     SpendingRule,
     ToxicityRule,
-    name_of,
+    names_of,
 )
 
 # 40 infused, one test of response, to which looks and rules are added.
@@ -93,7 +93,7 @@ def test_every_key_of_a_look_is_read() -> None:
     assert isinstance(first, CountRule)
     assert (first.name, first.endpoint, first.at_least, first.at_most) == ("few", "orr@3", 9, None)
     assert (first.then, first.test, first.tests) == ("success", "orr", ["orr"])
-    assert (name_of(second), second.then, second.tests) == ("many", "consider", [])
+    assert (section.names[1], second.then, second.tests) == ("many", "consider", [])
 
 
 def test_every_key_of_every_kind_of_rule_is_read() -> None:
@@ -138,7 +138,7 @@ def test_what_a_rule_and_a_look_leave_out_has_its_default() -> None:
     predictive, conditional, toxicity = section.rule
     assert (predictive.prior, predictive.final, predictive.name) == ([1.0, 1.0], None, None)  # type: ignore[union-attr]
     assert (conditional.rate, toxicity.alpha) == ("observed", 0.05)  # type: ignore[union-attr]
-    assert [name_of(one) for one in section.rule] == ["predictive", "conditional", "toxicity"]
+    assert names_of(section.rule) == ["predictive", "conditional", "toxicity"]
 
 
 def test_every_key_of_a_test_that_spends_is_read() -> None:
@@ -309,8 +309,8 @@ BAD: dict[str, tuple[str, str]] = {
     "no endpoint": (look() + rule(endpoint=None), "[[look]] 'interim' rule 'count' endpoint is missing"),
     "then": (
         look() + rule(then='"futile"'),
-        "rule 'count' then = 'futile': input should be 'harm', 'futility', 'success' or 'consider'; did you mean "
-        "'futility'?",
+        "rule 'count' then = 'futile': input should be 'harm', 'futility', 'success', 'stop-enrolment' or 'consider'; "
+        "did you mean 'futility'?",
     ),
     "analyse": (look(more='analyse = "al"') + rule(), "analyse = 'al': input should be 'called' or 'all'"),
     # what is empty or of the wrong type
@@ -333,7 +333,10 @@ BAD: dict[str, tuple[str, str]] = {
         look("infused = [10, 20], follow_up_months = 3") + rule() + look(name="interim-20") + rule(),
         "two looks are named 'interim-20'",
     ),
-    "two rules of a kind": (look() + rule() * 2, "[[look]] 'interim': two rules are named 'count'; give one of them"),
+    "two rules of a kind": (
+        look() + rule() * 2,
+        "[[look]] 'interim': two rules of kind \"count\" are the same; leave one",
+    ),
     "a rule named as another's kind": (
         look() + rule() + rule("toxicity", name='"count"'),
         "[[look]] 'interim': two rules are named 'count'",
@@ -408,7 +411,8 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "an order of other things": (
         look(more='order = ["harm", "futility", "sucess", "consider"]') + rule(),
-        "order.2 = 'sucess': input should be 'harm', 'futility', 'success' or 'consider'; did you mean 'success'?",
+        "order.2 = 'sucess': input should be 'harm', 'futility', 'success', 'stop-enrolment' or 'consider'; did you "
+        "mean 'success'?",
     ),
     # order in time and place in the trial
     "beyond the last patient": (

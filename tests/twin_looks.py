@@ -48,32 +48,40 @@ def decide(design: Any, held: list[tuple[float, Any]], rule_shows: Shows, test_s
 
     def at(section: Any) -> str:
         fired: list[Any] = []
+        names = dict(zip(map(id, section.rule), section.names, strict=True))
         showing = [rule for rule in section.rule if rule.then == "success" and getattr(rule, "test", None)]
-        showing = [rule for rule in showing if rule.kind in ("count", "posterior", "spending", "median")]
+        before = set(ending.rejected)
 
         def by_a_rule(test: Any, others: frozenset[str]) -> bool:
-            return any(
-                rule_shows(section.name, rule.name or rule.kind, others) for rule in showing if rule.test == test.name
-            )
+            return any(rule_shows(section.name, names[id(rule)], others) for rule in showing if rule.test == test.name)
 
         settle(ending.rejected, list(tests.values()), by_a_rule)
         for rule in section.rule:
             if rule in showing:
                 others = frozenset(ending.rejected - {rule.test})
                 after = tests[rule.test].after
-                fires = rule_shows(section.name, rule.name or rule.kind, others)
+                fires = rule_shows(section.name, names[id(rule)], others)
                 fires = fires and (not after or after in ending.rejected)
             else:
-                fires = rule_shows(section.name, rule.name or rule.kind, frozenset())
-            if fires and all(name in ending.rejected for name in rule.tests):
+                fires = rule_shows(section.name, names[id(rule)], frozenset())
+            if fires:
                 fired.append(rule)
-        return min((rule.then for rule in fired), key=section.order.index, default="")
+        order = [*section.order]
+        if "stop-enrolment" not in order:
+            order.insert(order.index("success") + 1, "stop-enrolment")
+        if any(rule.then == "harm" for rule in fired) and order.index("harm") < order.index("success"):
+            ending.rejected = before  # harm voids what the look has claimed
+        acting = [rule for rule in fired if all(name in ending.rejected for name in rule.tests)]
+        return min((rule.then for rule in acting), key=order.index, default="")
 
     for _, section in sorted(held, key=lambda one: one[0]):  # sorting keeps the order in which they are written
         decided = at(section)
         ending.decided[section.name] = decided
         if decided not in ("", "consider"):
             ending.end, ending.outcome = section.name, decided
+            if decided == "stop-enrolment":  # the final analysis is of those enrolled by then
+                end = f"end at {section.name}"
+                settle(ending.rejected, list(tests.values()), lambda test, others: test_shows(end, test.name, others))  # noqa: B023
             return ending
     settle(ending.rejected, list(tests.values()), lambda test, others: test_shows("end", test.name, others))
     for section in design.looks:

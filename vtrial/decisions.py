@@ -53,8 +53,8 @@ class RulePlan:
     and method. at_least: it fires from its bound on; else up to it. then: what it decides. test: the test that it
     claims if it fires (or ""). tests: that must all have been rejected before a success ends the trial. rank: its
     precedence at its look, 0 first. of: the test that it is about, whether or not it claims it. void: whether it is of
-    harm and goes before success at its look: where it fires, no test is claimed there. enrolled: whether its bound is by
-    patients enrolled by the day of its look too, see `LookNumbers.by_enrolled`.
+    harm and goes before success at its look: where it fires, no test is claimed there. enrolled: whether its bound is
+    by patients enrolled by the day of its look too, see `LookNumbers.by_enrolled`.
     """
 
     look: int

@@ -21,6 +21,7 @@ from vtrial.scenario.rules import (
     Rule,
     SpendingRule,
     ToxicityRule,
+    forecast_of,
 )
 
 
@@ -55,7 +56,7 @@ class Judged:
                 return f"median {_months(self.value)}, fires {way} {self.limit:g} months"
             return f"z = {self.value:.3f}, fires {'from' if self.at_least else 'up to'} {self.limit:.3f}"
         if self.bound is None:
-            return f"{self.count} of {self.n}, cannot fire at this look (no count of {self.n} is enough)"
+            return f"{self.count} of {self.n}, cannot fire at this look (no count of {self.n} does)"
         return f"{self.count} of {self.n}, fires " + (
             f"from {self.bound} on" if self.at_least else f"up to {self.bound}"
         )
@@ -65,11 +66,20 @@ def _months(value: float) -> str:
     return f"{value:.2f} months" if np.isfinite(value) else "not estimable"
 
 
-def judge(protocol: Protocol, place: int, count: int | None, n: int | None, value: float = np.nan) -> Judged:
+def judge(
+    protocol: Protocol,
+    place: int,
+    count: int | None,
+    n: int | None,
+    value: float = np.nan,
+    *,
+    enrolled: int | None = None,
+) -> Judged:
     """The rule at `place` among the plan's rules, given what was seen.
 
-    count, n: patients with what it counts, of how many. value: of a rule on a time, days or a normal quantile. Tests
-    under a graph are judged at the level that they begin with.
+    count, n: patients with what it counts, of how many. value: of a rule on a time, days or a normal quantile.
+    enrolled: patients enrolled by the look, for forecasts of them in the calendar. Tests under a graph are judged at
+    the level that they begin with.
     """
     plan, numbers = protocol.plan.rules[place], protocol.numbers.looks
     assert protocol.looks is not None
@@ -85,10 +95,15 @@ def judge(protocol: Protocol, place: int, count: int | None, n: int | None, valu
     else:
         assert count is not None
         assert n is not None
-        bound = int(numbers.bounds[place, n])
+        if plan.enrolled:
+            assert enrolled is not None
+            ahead = [r for r, other in enumerate(protocol.plan.rules) if other.enrolled]
+            bound = int(numbers.by_enrolled[ahead.index(place), n, enrolled])
+        else:
+            bound = int(numbers.bounds[place, n])
         fires = count >= bound if plan.at_least else count <= bound
         there = bound <= n if plan.at_least else bound >= 0
-        what = (count, n, bound if there else None, *_value(rule, plan, protocol, count, n))
+        what = (count, n, bound if there else None, *_value(rule, plan, protocol, count, n, enrolled))
     return Judged(
         look=section.name,
         rule=plan.name,
@@ -105,7 +120,9 @@ def judge(protocol: Protocol, place: int, count: int | None, n: int | None, valu
     )
 
 
-def _value(rule: Rule, plan: RulePlan, protocol: Protocol, count: int, n: int) -> tuple[float, float]:
+def _value(
+    rule: Rule, plan: RulePlan, protocol: Protocol, count: int, n: int, enrolled: int | None
+) -> tuple[float, float]:
     """What a rule on a count speaks of, and its bound: a probability, a rate, a normal statistic."""
     if isinstance(rule, CountRule):
         return float(count), float(rule.at_least if rule.at_least is not None else rule.at_most or 0)
@@ -132,7 +149,11 @@ def _value(rule: Rule, plan: RulePlan, protocol: Protocol, count: int, n: int) -
         return float(z), float(limit)
     assert isinstance(rule, PredictiveRule | ConditionalRule)
     total = rule.final or protocol.levels.planned
+    if forecast_of(rule) == "enrolled":
+        total = enrolled if plan.enrolled else n
     assert total is not None
+    if n > total:
+        return np.nan, np.nan
     critical = int(protocol.levels.final(plan.of, np.array([total]), 0)[0])
     limit = rule.at_least if rule.at_least is not None else rule.at_most
     assert limit is not None

@@ -119,8 +119,8 @@ def _forecast(rule: PredictiveRule | ConditionalRule, n: Table, total: Any, crit
 def enrolled_bounds(
     rule: PredictiveRule | ConditionalRule, here: int | None, levels: Levels, plan: Plan, place: str
 ) -> Table:
-    """The counts at which a forecast of the patients enrolled by its look fires, by patients of the look (0 .. capacity)
-    and patients enrolled (0 .. capacity). here: the patients that the look analyses, where that is known.
+    """The counts at which a forecast of the patients enrolled by its look fires, by patients of the look and patients
+    enrolled, (capacity + 1, capacity + 1). here: the patients that the look analyses, where that is known.
 
     Raises `InputError` where the table would be too large.
     """

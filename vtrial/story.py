@@ -14,7 +14,7 @@ import pandas as pd
 from vtrial import engine, trial
 from vtrial.conduct.looks import Held
 from vtrial.curves import DAYS
-from vtrial.decisions import OUTCOMES
+from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.errors import InputError
 from vtrial.judged import judge
 from vtrial.look_characteristics import END
@@ -34,11 +34,10 @@ def story_of(protocol: Protocol, *, seed: int, trial: int, where: str = "scenari
 
     Columns: look; month (since the first enrolment; missing outside the calendar, or where the look never came);
     enrolled and infused (where the trial ended, and outside the calendar at each look), evaluated; rule (or test),
-    endpoint, count, n,
-    bound (the count at which it fires, missing where none does), at_least (from it on; else up to it); value and limit
-    (of what the rule itself speaks of); fires; then; held (whether that was before the trial ended); outcome (what
-    ended the trial there, or ""); words (what was seen against the bound). What a look that was not held would have
-    seen is told where it came later, and missing where it never came.
+    endpoint, count, n, bound (the count at which it fires, missing where none does), at_least (from it on; else up to
+    it); value and limit (of what the rule itself speaks of); fires; then; held (whether that was before the trial
+    ended); outcome (what ended the trial, or its enrolment, there, or ""); words (what was seen against the bound).
+    What a look that was not held would have seen is told where it came later, and missing where it never came.
 
     Raises `InputError` where there are no looks.
     """
@@ -48,6 +47,7 @@ def story_of(protocol: Protocol, *, seed: int, trial: int, where: str = "scenari
     decision, plan = outcome.decision, protocol.plan
     assert decision is not None
     number, end = len(plan.looks), int(decision.end)
+    closed = int(decision.outcome) == 1 + OUTCOMES.index(CLOSES)  # the final analysis is held all the same
     order = sorted(range(number), key=lambda k: (plan.looks[k].final, int(held.day[k]), k))
     before = [k for k in order if not plan.looks[k].final]
     ended = before.index(end) if end < number else len(before)
@@ -55,7 +55,7 @@ def story_of(protocol: Protocol, *, seed: int, trial: int, where: str = "scenari
     for place, k in enumerate(before):
         rows += _rules(protocol, k, outcome, held, values, place <= ended)
     names = [test.name for test in plan.tests] or [""]
-    rows += [_test(protocol, name, outcome, end == number) for name in names]
+    rows += [_test(protocol, name, outcome, end == number or closed) for name in names]
     for k in order[len(before) :]:
         rows += _rules(protocol, k, outcome, held, values, end == number)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -89,17 +89,28 @@ def _rules(
             row |= {"enrolled": int(held.day[k]), "infused": int(held.evaluated[k])}
         if here:
             row |= {"enrolled": int(outcome.enrolled), "infused": int(outcome.infused)}
+            if plan.in_calendar and int(decision.outcome) == 1 + OUTCOMES.index(CLOSES):
+                row["infused"] = pd.NA  # some of those enrolled wait for their infusion
         row["outcome"] = ["", *OUTCOMES][int(decision.outcome)] if here else ""
         if came:
             timed = rule.time is not None
             x, n = (None if timed else int(of[k, rule.watched]) for of in (held.counts, held.sizes))
-            seen = judge(protocol, r, x, n, float(values[r]) if timed else np.nan)
+            by_then = None if held.enrolled is None else int(held.enrolled[k])
+            seen = judge(protocol, r, x, n, float(values[r]) if timed else np.nan, enrolled=by_then)
             fires = bool(decision.fired[r])
             words = seen.in_words
             if fires != seen.fires:
                 test = next((test for test in plan.tests if test.name == rule.test), None)
-                waits = test is not None and test.after and not fires
-                words += f"; waits for '{test.after}'" if waits and test else "; its alpha had grown by then"
+                if test is not None and test.after and not fires:
+                    words += f"; waits for '{test.after}'"
+                else:
+                    words += "; its alpha had grown by then" if fires else f"; '{rule.test}' has no alpha yet"
+            if (
+                fires
+                and rule.test
+                and any(other.void and other.look == k and decision.fired[q] for q, other in enumerate(plan.rules))
+            ):
+                words += "; not claimed, as harm was found"
             if fires and rule.tests and before_end and not here:
                 words += f"; the trial goes on until {' and '.join(rule.tests)} have been rejected"
             row |= {
@@ -140,7 +151,7 @@ def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dic
     alone = x >= bound if at_least else x <= bound
     there = bound <= n if at_least else bound >= 0
     way = f"rejects from {bound} on" if at_least else f"rejects up to {bound}"
-    words = f"{x} of {n}, {way if there else f'cannot reject (no count of {n} is enough)'}"
+    words = f"{x} of {n}, {way if there else f'cannot reject (no count of {n} does)'}"
     if alone and not fires:
         words += f"; waits for '{test.after}'"
     elif fires and not alone:
@@ -172,6 +183,11 @@ def in_words(table: pd.DataFrame, trial: int) -> str:
     tests: Any = ended[ended["rule"] != ""]
     first = ended.iloc[0]
     said = [f"'{row['rule']}' {'rejects' if row['fires'] else 'does not reject'}" for _, row in tests.iterrows()]
+    if not early.empty and (stop := early.iloc[0])["outcome"] == CLOSES:
+        return (
+            f"Trial {trial} ended enrolment at '{stop['look']}' {_at(stop)}, with {stop['enrolled']} enrolled: "
+            f"{_fired(early)}; the final analysis {_at(first)} is of {first['evaluated']}: {', '.join(said)}"
+        )
     if not early.empty:
         said.append(f"it ends with '{early.iloc[0]['outcome']}': {_fired(early)}")
     result = f": {', '.join(said)}" if said else ""

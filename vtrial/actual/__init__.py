@@ -15,7 +15,7 @@ from vtrial.actual.data import Data, Seen, check, count_of, read, value_of
 from vtrial.cohort.survival import NEVER
 from vtrial.conduct.looks import Held
 from vtrial.curves import Step
-from vtrial.decisions import END, OUTCOMES, Decision
+from vtrial.decisions import CLOSES, END, OUTCOMES, Decision
 from vtrial.errors import InputError, nearest
 from vtrial.interim import compared
 from vtrial.judged import Judged, judge
@@ -77,6 +77,7 @@ def _verdict(protocol: Protocol, told: Data, where: str) -> Verdict:
     rows: list[Judged] = []
     counts = np.zeros((len(names), len(plan.watched)), np.int32)
     sizes = np.zeros_like(counts)
+    enrolled = np.zeros(len(names), np.int32)
     values: dict[int, float] = {}
     at_end: dict[str, bool] | None = None
     tests: list[dict[str, Any]] = []
@@ -101,7 +102,10 @@ def _verdict(protocol: Protocol, told: Data, where: str) -> Verdict:
                     name = plan.watched[rule.watched].name
                     counts[k, rule.watched] = count_of(seen, name, place)
                     sizes[k, rule.watched] = seen.infused
-                    rows.append(judge(protocol, r, int(counts[k, rule.watched]), seen.infused))
+                    by_then = None
+                    if rule.enrolled:
+                        by_then = enrolled[k] = _enrolled(seen, rule.name, place)
+                    rows.append(judge(protocol, r, int(counts[k, rule.watched]), seen.infused, enrolled=by_then))
                 else:
                     values[r] = value_of(seen, rule.time, place)
                     rows.append(judge(protocol, r, None, None, values[r]))
@@ -111,8 +115,14 @@ def _verdict(protocol: Protocol, told: Data, where: str) -> Verdict:
                 row, shows = _test(protocol, test, seen, place)
                 tests.append(row)
                 at_end[test.name] = shows
-    decision = _decision(protocol, order, counts, sizes, values, at_end)
+    decision = _decision(protocol, order, counts, sizes, enrolled, values, at_end)
     return _said(protocol, told, rows, tests, decision, at_end is not None)
+
+
+def _enrolled(seen: Seen, rule: str, place: str) -> int:
+    if seen.enrolled is None:
+        raise InputError(f"{place}: enrolled is missing, which rule '{rule}' needs: it forecasts the test of them all")
+    return seen.enrolled
 
 
 def _test(protocol: Protocol, test: TestSection, seen: Seen, place: str) -> tuple[dict[str, Any], Any]:
@@ -163,6 +173,7 @@ def _decision(
     order: list[int],
     counts: np.ndarray,
     sizes: np.ndarray,
+    enrolled: np.ndarray,
     values: dict[int, float],
     at_end: dict[str, Any] | None,
 ) -> Decision:
@@ -171,7 +182,7 @@ def _decision(
     day, comes = np.full(looks, NEVER, np.int32), np.zeros(looks, bool)
     for turn, k in enumerate(order):
         day[k], comes[k] = turn, True
-    held = Held(day, comes, sizes.max(axis=1, initial=0), counts, sizes)
+    held = Held(day, comes, sizes.max(axis=1, initial=0), counts, sizes, enrolled=enrolled)
     unseen = {r: np.nan for r, rule in enumerate(plan.rules) if rule.time is not None}
     with jax.enable_x64(False):
         found = compared(held, unseen | values, protocol.numbers, plan).decision(plan, at_end)
@@ -205,8 +216,15 @@ def _said(
     parts: list[str] = []
     if stop < len(names):
         fired = [r.rule for r in rules if r.look == names[stop] and r.fires and r.then == outcome]
-        parts.append(f"the trial stops at '{names[stop]}' for {outcome} ({', '.join(fired)})")
-        if told.look[-1].name != names[stop]:
+        if outcome == CLOSES:
+            parts.append(f"enrolment ends at '{names[stop]}' ({', '.join(fired)})")
+            if not ended:
+                parts.append("the final analysis is of those enrolled by then")
+        else:
+            parts.append(f"the trial stops at '{names[stop]}' for {outcome} ({', '.join(fired)})")
+        given = [seen.name for seen in told.look]
+        after = set(given[given.index(names[stop]) + 1 :])
+        if after - ({END} if outcome == CLOSES else set()):
             parts.append("what came after does not count")
     elif not ended:
         fired = [f"'{r.rule}' ({r.then})" for r in rules if r.fires]

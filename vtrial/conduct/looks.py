@@ -63,7 +63,7 @@ class LookNumbers:
 class Held:
     """The looks of a trial, arrays (looks,): day; whether it comes before the final analysis (those at it: True);
     evaluated: patients analysed. counts, sizes: patients with each watched endpoint, of how many, (looks, watched).
-    mine: who is analysed, bool (looks, patients); enrolled: patients enrolled by its day; both None outside the calendar.
+    mine: who is analysed, bool (looks, patients); enrolled: patients enrolled by its day; None outside the calendar.
     """
 
     day: Any

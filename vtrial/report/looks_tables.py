@@ -99,7 +99,7 @@ def _counts(table: Any, rule: RulePlan, protocol: Protocol, here: int | None) ->
 def bound_in_words(bound: int, n: int, *, at_least: bool, never: str = "cannot fire at this look") -> str:
     """ "≥ 44 of 64"; or that no count of n is enough. never: what follows from that."""
     if not (bound <= n if at_least else bound >= 0):
-        return f"{never} (no count of {n} is enough)"
+        return f"{never} (no count of {n} does)"
     return f"{'≥' if at_least else '≤'} {bound} of {n}"
 
 

@@ -101,6 +101,9 @@ class LookSection(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "LookSection":
+        for k, rule in enumerate(self.rule):
+            if rule.name is None and rule in self.rule[:k]:
+                raise ValueError(f'two rules of kind "{rule.kind}" are the same; leave one of them out')
         for name in self.names:
             if self.names.count(name) > 1:
                 raise ValueError(f"two rules are named '{name}'; give one of them another name")

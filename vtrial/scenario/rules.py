@@ -28,10 +28,10 @@ class _Strict(BaseModel):
 
 
 class _Rule(_Strict):
-    """What every rule has. name: for messages, metrics and sweeps (default: its kind; where several rules of a look have
-    none, see `names_of`). then: what it decides; "stop-enrolment" ends enrolment and leaves the decision to the final
-    analysis of those enrolled by then. tests: of a rule for success, the tests that must all have been rejected before
-    the trial ends."""
+    """What every rule has. name: for messages, metrics and sweeps (default: its kind; where several rules of a look
+    have none, see `names_of`). then: what it decides; "stop-enrolment" ends enrolment and leaves the decision to the
+    final analysis of those enrolled by then. tests: of a rule for success, the tests that must all have been rejected
+    before the trial ends."""
 
     name: Name | None = None
     then: Then
