@@ -1,7 +1,9 @@
 """What looks and a graph make of the tests: the bounds of each at each look and at the end. Host, float64.
 
 A test without looks keeps its own bounds. One whose alpha is spent over looks has a bound at each of them and, at the
-end, what is left. Under a graph each bound exists for every set of tests already rejected (bit t: test t).
+end, what is left. Alpha is spent where a look has the test's own `spending` rule for success, beta where it has one for
+futility; what a look without the rule would have spent is carried to the next that has it. Under a graph each bound
+exists for every set of tests already rejected (bit t: test t).
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from scipy.stats import norm
 
 from vtrial.design.graph import graph_levels
 from vtrial.design.one_sample import critical_counts
-from vtrial.design.one_sample_sequential import crossing_counts, sequential_design
+from vtrial.design.one_sample_sequential import SequentialDesign, crossing_counts, refuse_certain, sequential_design
 from vtrial.design.spending import Bounds, spending_bounds
 from vtrial.errors import InputError
 from vtrial.scenario import Design, TestSection
@@ -21,6 +23,7 @@ from vtrial.scenario.looks import LookSection
 from vtrial.scenario.rules import SpendingRule
 
 ALPHA = 0.025  # one-sided; the paper gives nulls and order, not alpha
+FAR = 0.1  # by which a stated share of information may differ from that of the patients, or events, of its look
 
 Table = NDArray[np.int64]
 
@@ -33,6 +36,7 @@ class Levels:
     planned: int | None
     where: str
     _kept: dict[tuple[str, int], Bounds] = field(default_factory=dict[tuple[str, int], Bounds])
+    _exact: dict[tuple[str, int], SequentialDesign] = field(default_factory=dict[tuple[str, int], SequentialDesign])
 
     @cached_property
     def names(self) -> list[str]:
@@ -66,14 +70,18 @@ class Levels:
         weights = {name: shared.weights.get(name, 0.0) for name in self.names}
         return graph_levels(weights, shared.transitions, alpha=shared.alpha)[1]
 
-    def looks(self, name: str) -> list[tuple[LookSection, SpendingRule]]:
-        """The looks at which a test's alpha or beta is spent, with one rule each."""
-        found: list[tuple[LookSection, SpendingRule]] = []
+    def looks(self, name: str) -> list[tuple[LookSection, list[SpendingRule]]]:
+        """The looks at which a test's alpha or beta is spent, with its rules there."""
+        found: list[tuple[LookSection, list[SpendingRule]]] = []
         for look in self._sections:
-            mine = [rule for rule in look.rule if isinstance(rule, SpendingRule) and rule.test == name]
-            if mine:
-                found.append((look, next((rule for rule in mine if rule.information is not None), mine[0])))
+            rules = [rule for rule in look.rule if isinstance(rule, SpendingRule) and rule.test == name]
+            if rules:
+                found.append((look, rules))
         return found
+
+    def _at(self, name: str, then: str) -> list[bool]:
+        """Whether each of a test's looks has its rule for success, or for futility."""
+        return [any(rule.then == then for rule in rules) for _, rules in self.looks(name)]
 
     def final(self, name: str, n: Table, rejected: int) -> Table:
         """The count at which a test of a rate rejects at the end, in the shape of n."""
@@ -125,23 +133,45 @@ class Levels:
         return [section.name for section, _ in self.looks(name)].index(look)
 
     def information(self, name: str) -> list[float]:
-        """The information fractions of a test's looks, 1 at the end. Raises `InputError` where they are not known."""
+        """The information fractions of a test's looks, 1 at the end.
+
+        Raises `InputError` where they are not known, do not ascend, or are far from the numbers given.
+        """
         found: list[float] = []
-        for look, rule in self.looks(name):
+        for look, rules in self.looks(name):
             place = f"{self.where}: [[look]] '{look.name}'"
-            patients = look.when.infused if look.when.kind == "infused" else None
-            if rule.information is not None:
-                found.append(rule.information)
-            elif patients is None or self.planned is None or self._test(name).timed:
+            stated = sorted({rule.information for rule in rules if rule.information is not None})
+            share, of = self._share(look, name)
+            if len(stated) > 1:
+                raise InputError(f"{place}: information of '{name}' is stated as {stated}; one look has one share")
+            if not stated and (share is None or self._test(name).timed):
                 raise InputError(
                     f"{place}: what share of the final information of '{name}' it has is not known; say so "
                     "(information = 0.5, for example)"
                 )
-            else:
-                found.append(patients / self.planned)
-            if found[-1] >= 1.0 or found != sorted(set(found)):
+            here: float = stated[0] if stated else share  # type: ignore[assignment]
+            found.append(here)
+            if here >= 1.0 or found != sorted(set(found)):
                 raise InputError(f"{place}: information of '{name}' is {found}; it must ascend and stay below 1")
+            if share is not None and abs(here - share) > FAR and (look.analyse == "called" or here < share):
+                raise InputError(
+                    f"{place}: information of '{name}' is stated as {here:g}, and {of} are {share:.3f} of it; leave it "
+                    f"out, or state that share (within {FAR:g})"
+                )
         return [*found, 1.0]
+
+    def _share(self, look: LookSection, name: str) -> tuple[float | None, str]:
+        """The share of a test's final patients, or of the events expected at its end, that a look has, and in words;
+        None where that is not known."""
+        test = self._test(name)
+        if test.timed:
+            count = (look.when.events or {}).get(test.endpoint)  # type: ignore[call-overload]
+            if count is None or test.events is None:
+                return None, ""
+            return count / test.events, f"{count} of {test.events} events"
+        if look.when.kind != "infused" or self.planned is None:
+            return None, ""
+        return look.when.infused / self.planned, f"{look.when.infused} of {self.planned} patients"
 
     def normal(self, name: str, rejected: int) -> Bounds:
         """Bounds of the normal statistic of a test, at its looks and at the end."""
@@ -165,11 +195,24 @@ class Levels:
                     test.spending,
                     test.gamma,
                     **beta,  # type: ignore[arg-type]
+                    efficacy_at=self._at(name, "success"),
+                    futility_at=self._at(name, "futility"),
                 )
+                self._refuse_certain(test, found)
             except InputError as problem:
                 raise InputError(f"{self.where}: [[test]] '{name}': {problem}") from None
             self._kept[name, rejected] = found
         return self._kept[name, rejected]
+
+    def _refuse_certain(self, test: TestSection, bounds: Bounds) -> None:
+        """Refuse counts at the end that every outcome meets that a binding futility bound lets go on."""
+        if test.timed or self.planned is None or not test.binding or test.beta is None:
+            return
+        null = test.null if test.alternative == "greater" else 1.0 - test.null
+        numbers = [look.when.infused if look.when.kind == "infused" else 0 for look, _ in self.looks(test.name)]
+        low = crossing_counts(np.array(numbers), bounds.futility[:-1], null, "greater", "futility")
+        high = crossing_counts(self.planned, bounds.efficacy[-1], null, "greater", "success")
+        refuse_certain(int(high), int(low.max(initial=-1)), self.planned)
 
     def _drift(self, test: TestSection) -> float:
         """The mean of the statistic at the end where the assumed rate, or median, is true."""
@@ -185,17 +228,29 @@ class Levels:
     def _counts(self, test: TestSection, n: Table, rejected: int, place: int, then: str) -> Table:
         """Counts from the bounds of a test with looks; place -1: at the end."""
         if test.method == "exact":
-            looks = [look for look, _ in self.looks(test.name)]
-            numbers = [look.when.infused for look in looks]
-            if self.planned is None or None in numbers or any(look.analyse == "all" for look in looks):
-                raise InputError(
-                    f"{self.where}: [[test]] '{test.name}': method = \"exact\" with looks needs fixed numbers of "
-                    'patients ([cohort] infused, analyse = "called"); or method = "normal"'
-                )
-            less = test.alternative == "less"
-            sizes = np.array([*numbers, self.planned])
+            found = self._exactly(test, rejected)
+            row = (found.at_least if then == "success" else found.at_most)[place]
+            row = found.looks[place] - row if test.alternative == "less" else row
+            return np.where(n == found.looks[place], row, _never(n, test, success=then == "success"))
+        bounds = self.normal(test.name, rejected)
+        z = (bounds.efficacy if then == "success" else bounds.futility)[place]
+        return crossing_counts(n, z, test.null, test.alternative, then)
+
+    def _exactly(self, test: TestSection, rejected: int) -> SequentialDesign:
+        """The exact design of a test at its looks; of "less" that of patients without the endpoint."""
+        if (test.name, rejected) in self._exact:
+            return self._exact[test.name, rejected]
+        looks = [look for look, _ in self.looks(test.name)]
+        numbers = [look.when.infused for look in looks]
+        if self.planned is None or None in numbers or any(look.analyse == "all" for look in looks):
+            raise InputError(
+                f"{self.where}: [[test]] '{test.name}': method = \"exact\" with looks needs fixed numbers of "
+                'patients ([cohort] infused, analyse = "called"); or method = "normal"'
+            )
+        less, information = test.alternative == "less", self.information(test.name)
+        try:
             found = sequential_design(
-                sizes,
+                [*numbers, self.planned],
                 null=1.0 - test.null if less else test.null,
                 alternative=None if test.assumed is None else 1.0 - test.assumed if less else test.assumed,
                 alpha=self.alpha(test.name, rejected),
@@ -206,13 +261,14 @@ class Levels:
                 beta_kind=None if test.beta is None else test.beta_spending or test.spending,  # type: ignore[arg-type]
                 beta_gamma=test.beta_gamma,
                 binding=test.binding,
+                information=information,
+                efficacy_at=self._at(test.name, "success"),
+                futility_at=self._at(test.name, "futility"),
             )
-            row = (found.at_least if then == "success" else found.at_most)[place]
-            row = sizes[place] - row if less else row
-            return np.where(n == sizes[place], row, _never(n, test, success=then == "success"))
-        bounds = self.normal(test.name, rejected)
-        z = (bounds.efficacy if then == "success" else bounds.futility)[place]
-        return crossing_counts(n, z, test.null, test.alternative, then)
+        except InputError as problem:
+            raise InputError(f"{self.where}: [[test]] '{test.name}': {problem}") from None
+        self._exact[test.name, rejected] = found
+        return found
 
 
 def _never(n: Table, test: TestSection, *, success: bool = True) -> Table:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from vtrial.design.counts import inside
@@ -90,6 +90,8 @@ def spending_bounds(
     beta_gamma: float | None = None,
     drift: float | None = None,
     binding: bool = False,
+    efficacy_at: ArrayLike | None = None,
+    futility_at: ArrayLike | None = None,
 ) -> Bounds:
     """One-sided efficacy bounds of z, and futility bounds where `beta` is to be spent, by numerical integration.
 
@@ -102,6 +104,9 @@ def spending_bounds(
     one everything below efficacy is futility, and the power that results is told: it is 1 - beta only at
     `drift_for_power`. binding: efficacy bounds count on the trial's stopping for futility; else they ignore it.
 
+    efficacy_at, futility_at: (looks,) or (looks - 1,) whether each look can stop so (default: all). What a look that
+    cannot would have spent is carried to the next that can; the last look always tests for efficacy.
+
     The recursion is Armitage, McPherson & Rowe's (1969, doi 10.2307/2343787; Jennison & Turnbull 1999, chapter 19).
     Raises `InputError` for information that does not increase to 1, numbers out of range, futility bounds that cross
     efficacy bounds, beta without drift or beta_kind, and binding futility with a classical kind.
@@ -110,20 +115,25 @@ def spending_bounds(
     _check_alpha(alpha)
     _check_gamma(kind, gamma)
     _check_beta(kind, beta, beta_kind, drift, binding)
-    efficacy, futility, planned = np.empty(t.size), np.full(t.size, -np.inf), None
+    tests, stops = (
+        stopping_looks("efficacy_at", efficacy_at, t.size),
+        stopping_looks("futility_at", futility_at, t.size),
+    )
+    efficacy, futility, planned = np.full(t.size, np.inf), np.full(t.size, -np.inf), None
     if kind == "obrien-fleming-classical" or kind == "pocock-classical":
-        efficacy = _classical(t, alpha, kind)
+        efficacy[tests] = _classical(t[tests], alpha, kind)
     else:
         planned = spent(t, alpha, kind, gamma)
     lost = None if beta is None or beta_kind is None else spent(t, beta, beta_kind, beta_gamma)
     under_null, under_drift = Walk(t, 0.0), Walk(t, drift or 0.0)
     used, missed, last = np.zeros(t.size + 1), np.zeros(t.size + 1), t.size - 1
     for k in range(t.size):
-        if planned is not None:
+        if planned is not None and tests[k]:
             efficacy[k] = under_null.upper(planned[k] - used[k])
         used[k + 1] = used[k] + under_null.above(efficacy[k])
         if lost is not None:
-            futility[k] = efficacy[k] if k == last else under_drift.lower(lost[k] - missed[k])
+            if k == last or stops[k]:
+                futility[k] = efficacy[k] if k == last else under_drift.lower(lost[k] - missed[k])
             if k < last and futility[k] >= efficacy[k]:
                 raise InputError(
                     f"futility crosses efficacy at look {k + 1} (z {futility[k]:.4f} and {efficacy[k]:.4f}); "
@@ -204,6 +214,17 @@ def _information(information: ArrayLike) -> Array:
     if abs(t[-1] - 1.0) > 1e-12:
         raise InputError(f"information ends at {t[-1]:g}; the last look's fraction is 1")
     return np.append(t[:-1], 1.0)
+
+
+def stopping_looks(name: str, given: ArrayLike | None, looks: int) -> NDArray[np.bool_]:
+    """(looks,) at which looks a design can stop for one reason; the last is always one. None: all. Raises `InputError`
+    for another number of looks."""
+    if given is None:
+        return np.ones(looks, bool)
+    at = np.asarray(given, bool)
+    if at.shape not in ((looks,), (looks - 1,)):
+        raise InputError(f"{name} has {at.size} entries; one for each of {looks} looks, or of those before the last")
+    return np.append(at[: looks - 1], True)
 
 
 def _check_alpha(alpha: float) -> None:

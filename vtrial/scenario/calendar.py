@@ -1,6 +1,7 @@
 """The section [calendar] of a scenario: when patients come, are infused, are seen, and when the data are cut."""
 
 import math
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -12,6 +13,7 @@ Accrual = Literal["poisson", "even"]
 Censoring = Literal["missed_visits", "new_therapy"]
 Cut = Literal["month", "months_after_last_infusion"]
 
+DAY = 0.0328  # months: times are simulated in whole days
 MONTHS = 600.0  # the longest time that a scenario may state
 Months = Annotated[list[Annotated[float, Field(gt=0, le=MONTHS)]], Field(min_length=1, max_length=240)]
 
@@ -31,7 +33,7 @@ class CalendarSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    accrual_per_month: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] | None = None
+    accrual_per_month: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
     accrual: Accrual = "poisson"
     infusion_delay_months: Any = "fitted"
     data_cut: dict[Cut, Annotated[float, Field(ge=0)]] = {"months_after_last_infusion": 12.0}
@@ -54,6 +56,8 @@ class CalendarSection(BaseModel):
         [(kind, months)] = cut.items()
         if kind == "month" and months == 0:
             raise ValueError("month = 0 is the first enrolment: nobody is infused yet; give a month above 0")
+        if kind == "month" and months < DAY:
+            raise ValueError(f"month = {months:g} is the day of the first enrolment: nobody is infused yet")
         if months > MONTHS:
             raise ValueError(f"{kind} = {months:g} is beyond {MONTHS:g} months")
         return cut
@@ -63,6 +67,9 @@ class CalendarSection(BaseModel):
     def _visits(cls, visits: list[float] | None) -> list[float] | None:
         if visits is not None:
             visits_fit(visits, 0.0)
+            for before, month in pairwise([0.0, *visits]):
+                if month - before < DAY:
+                    raise ValueError(f"visits {before:g} and {month:g} are less than a day apart ({DAY:.3f} months)")
         return visits
 
     @field_validator("censor")

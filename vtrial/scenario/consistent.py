@@ -44,6 +44,7 @@ def check(design: Any) -> None:
         spent = [(rule.test, rule.then) for rule in look.rule if isinstance(rule, SpendingRule)]
         if twice := next((pair for pair in spent if spent.count(pair) > 1), None):
             raise ValueError(f"[[look]] '{look.name}': two rules spend for {twice[1]} of test '{twice[0]}'")
+        _check_binding(look, tests)
     _check_times(design, looks)
     _check_needed(looks, tests)
     if closing := next(((look, rule) for look in looks for rule in look.rule if rule.then == CLOSES), None):
@@ -70,6 +71,8 @@ def _check_rule(rule: Rule, look: LookSection, tests: Mapping[str, Any], place: 
         raise ValueError(f"{place}: at the final analysis the test itself says what is shown; leave test out")
     if isinstance(rule, PredictiveRule | ConditionalRule) and tests[rule.test].timed:
         raise ValueError(f"{place}: kind = \"{rule.kind}\" is for tests of a rate, and '{rule.test}' is of a time")
+    if isinstance(rule, PredictiveRule | ConditionalRule | SpendingRule) and not tests[rule.test].timed:
+        _check_counted(rule, tests[rule.test], place)
     if isinstance(rule, SpendingRule):
         test = tests[rule.test]
         if test.timed and rule.endpoint is not None:
@@ -152,6 +155,38 @@ def _check_closing(design: Any, looks: list[LookSection], look: LookSection, rul
                 )
 
 
+def _check_counted(rule: PredictiveRule | ConditionalRule | SpendingRule, test: Any, place: str) -> None:
+    """What a rule about a test counts is that test's own endpoint, by some month or at full follow-up."""
+    asked = rule.watches
+    if asked is None:
+        return
+    if asked.endpoint != test.endpoint:
+        raise ValueError(
+            f"{place}: it counts '{asked.name}', and test '{test.name}' is of {test.endpoint}; leave endpoint out, or "
+            f'give that endpoint a window, such as "{test.endpoint}@3"'
+        )
+    if isinstance(rule, SpendingRule) and asked.window is not None and not asked.toxic and test.alternative == "less":
+        raise ValueError(
+            f"{place}: '{asked.name}' leaves out what is seen later, which would make up for a rate that is not lower "
+            f"('{test.name}' has alternative = \"less\"); count it at full follow-up"
+        )
+
+
+def _check_binding(look: LookSection, tests: Mapping[str, Any]) -> None:
+    """A futility bound that efficacy bounds count on must stop the trial: nothing may go before it and stop nothing."""
+    binding = [
+        rule
+        for rule in look.rule
+        if isinstance(rule, SpendingRule) and rule.then == "futility" and tests[rule.test].binding
+    ]
+    before = look.order.index("consider") < look.order.index("futility")
+    if binding and before and any(rule.then == "consider" for rule in look.rule):
+        raise ValueError(
+            f"[[look]] '{look.name}': order puts \"consider\", which stops nothing, before the futility bound of "
+            f"'{binding[0].test}', which is binding; put futility first, or leave binding out"
+        )
+
+
 def _check_times(design: Any, looks: list[LookSection]) -> None:
     """The order of looks, their place in the calendar, and windows that their follow-up completes."""
     interim = [look for look in looks if not look.when.final]
@@ -170,6 +205,7 @@ def _check_times(design: Any, looks: list[LookSection]) -> None:
             for number, what in ((when.infused, "infused"), (_events(when)[1], "events")):
                 if size is not None and number is not None and number > size:
                     raise ValueError(f"{place}: looks at {number} {what}, beyond the last of {size} patients")
+        _check_before_the_end(look, design, size, place)
         month = look.when.calendar_month
         if month is not None and cut is not None and month > cut:
             raise ValueError(f"{place}: month {month:g} is after the data cut, in month {cut:g}")
@@ -185,6 +221,26 @@ def _check_times(design: Any, looks: list[LookSection]) -> None:
         )
     if plain and design.simulation.flags:
         raise ValueError(f"[[look]] '{plain[0]}' is outside the calendar: with flags give it follow_up_months")
+
+
+def _check_before_the_end(look: LookSection, design: Any, size: int | None, place: str) -> None:
+    """Refuse an interim look that comes with the final analysis, or that this comes before."""
+    when, cut, cohort = look.when, design.calendar.data_cut, design.cohort
+    months, follow_up = cut.get("month"), when.follow_up_months or 0.0
+    if when.infused and months is not None and when.timed and follow_up >= months:
+        raise ValueError(
+            f"{place}: nobody has {follow_up:g} months of follow-up before the data cut, in month {months:g}"
+        )
+    all_infused = cohort.enrolled is None or cohort.attrition == 0.0
+    if when.infused != size or size is None or not all_infused:
+        return
+    after = cut.get("months_after_last_infusion")
+    if not when.timed or (after is not None and follow_up >= after):
+        then = "when the data are cut" if when.timed else "at full follow-up"
+        raise ValueError(
+            f"{place}: looks at all {size} patients {then}, which is the final analysis; put its rules at "
+            "when = { final = true }"
+        )
 
 
 def _each(when: When) -> list[When]:
@@ -269,9 +325,27 @@ def _check_graph(design: Any, tests: Mapping[str, Any]) -> None:
             raise ValueError(f"[multiplicity] weights: test '{name}' has none (0 is allowed)")
         if test.after:
             raise ValueError(f"[[test]] '{name}': after does not go with [multiplicity]; its transitions say the order")
+        if test.binding:
+            raise ValueError(
+                f"[[test]] '{name}': binding does not go with [multiplicity]: where its alpha grows, bounds for "
+                "success would count on stops for futility that are not made; leave it out"
+            )
+        if name not in _with_alpha(design.multiplicity):
+            raise ValueError(
+                f"[multiplicity]: test '{name}' can never reject: its weight is 0, and no test that can reject passes "
+                "alpha to it (transitions)"
+            )
         if test.alpha is not None or test.method in ("posterior", "median", "count"):
             raise ValueError(
                 f'[[test]] \'{name}\': under [multiplicity] a test has neither alpha nor method "posterior" or "median"'
             )
     if len(tests) > 6:
         raise ValueError(f"[multiplicity]: {len(tests)} tests (at most 6)")
+
+
+def _with_alpha(graph: Any) -> set[str]:
+    """The tests that have alpha, or can come to it by rejections of others."""
+    found = {name for name, weight in graph.weights.items() if weight > 0}
+    while more := {to for name in found for to, share in graph.transitions.get(name, {}).items() if share > 0} - found:
+        found |= more
+    return found

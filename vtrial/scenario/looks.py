@@ -157,6 +157,8 @@ class MultiplicitySection(_Strict):
     def _check(self) -> "MultiplicitySection":
         if sum(self.weights.values()) > 1 + 1e-9:
             raise ValueError(f"weights sum to {sum(self.weights.values()):g}, above 1")
+        if not sum(self.weights.values()) > 0:
+            raise ValueError("weights are all 0: no test has any alpha, and none can ever reject")
         for test, onward in self.transitions.items():
             if sum(onward.values()) > 1 + 1e-9:
                 raise ValueError(f"transitions.{test} sum to {sum(onward.values()):g}, above 1")

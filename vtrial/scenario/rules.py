@@ -127,7 +127,7 @@ class PredictiveRule(_Counting):
     @model_validator(mode="after")
     def _one(self) -> "PredictiveRule":
         _of_forecast(self)
-        return _just_one(self, "at_least", "at_most")
+        return _not_always(_just_one(self, "at_least", "at_most"))
 
 
 class ConditionalRule(_Counting):
@@ -155,7 +155,7 @@ class ConditionalRule(_Counting):
     @model_validator(mode="after")
     def _one(self) -> "ConditionalRule":
         _of_forecast(self)
-        return _just_one(self, "at_least", "at_most")
+        return _not_always(_just_one(self, "at_least", "at_most"))
 
 
 class SpendingRule(_Counting):
@@ -187,6 +187,12 @@ class ToxicityRule(_Counting):
     endpoint: str
     null: Inside
     alpha: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+
+    @model_validator(mode="after")
+    def _decides(self) -> "ToxicityRule":
+        if self.then == "success":
+            raise ValueError('kind = "toxicity" fires where too many have it, which is no success; then = "harm"')
+        return self
 
 
 class MedianRule(_Rule):
@@ -269,6 +275,14 @@ def _of_forecast(rule: Any) -> None:
         )
     if rule.then == CLOSES and rule.at_least is None:
         raise ValueError(f'then = "{CLOSES}" needs at_least: enrolment ends where success is likely enough')
+
+
+def _not_always(rule: Any) -> Any:
+    """Refuse a limit of a probability that every probability meets; 1 from below and 0 from above are certainty."""
+    if rule.at_least == 0.0 or rule.at_most == 1.0:
+        limit = "at_least = 0" if rule.at_least is not None else "at_most = 1"
+        raise ValueError(f'kind = "{rule.kind}": {limit} is met by every probability, so that it always fires')
+    return rule
 
 
 def _beta(prior: Any) -> Any:

@@ -106,7 +106,7 @@ class ArmSection(_Strict):
     """
 
     name: Name = "arm"
-    doses: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = None
+    doses: dict[str, Annotated[float, Field(ge=0, le=1e9)]] | None = None
     allocation: Allocation = "random"
 
     @model_validator(mode="after")

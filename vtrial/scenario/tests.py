@@ -27,7 +27,10 @@ class TestSection(BaseModel):
     method of a rate: "exact" (default), "normal", "posterior", or "count": reject from `count` patients on ("less": up
     to it), as Simon's designs state it. Of a time: "log-rank", one-sample against an
     exponential curve whose median is null; or "median", reject where the lower limit of the Kaplan-Meier median
-    (two-sided 1 - 2 alpha, log-log scale) is above null. scale, for "log-rank": whether that curve is of progression
+    (two-sided 1 - 2 alpha, log-log scale) is above null. spending: how alpha is spent over the looks that have this
+    test's rule of kind "spending" for success. beta, assumed: the type II error at an assumed rate (or median), spent
+    over the looks that have its rule for futility, and nowhere else. binding: the bounds for success count on the
+    trial's stopping there. scale, for "log-rank": whether that curve is of progression
     as visits document it ("documented", the default), or as it happens ("latent").
     """
 
@@ -103,10 +106,14 @@ class TestSection(BaseModel):
             raise ValueError(f'spending goes with method = "exact", "normal" or "log-rank", not "{self.method}"')
         if self.spending is not None and self.population != "infused":
             raise ValueError('spending goes with population = "infused"')
+        if self.beta is None and (extra := [k for k in _OF_BETA if getattr(self, k)]):
+            raise ValueError(f"{extra[0]} is about futility: it goes with beta, the type II error to spend")
         if self.beta is not None and self.assumed is None:
             raise ValueError("beta needs assumed, the rate (or median) at which it is spent")
         if self.beta is not None and self.timed and self.events is None:
             raise ValueError("beta of a test of a time needs events, how many are expected at the end")
+        if self.assumed is not None and self.timed and self.assumed <= self.null:
+            raise ValueError(f"assumed = {self.assumed:g} is not a median beyond null = {self.null:g}")
         if self.assumed is not None and not self.timed:
             better = self.assumed > self.null if self.alternative == "greater" else self.assumed < self.null
             if not better or self.assumed >= 1:
@@ -114,6 +121,7 @@ class TestSection(BaseModel):
         return self
 
 
+_OF_BETA = ("binding", "beta_spending", "beta_gamma")
 _OF_SPENDING = ("gamma", "beta", "beta_spending", "beta_gamma", "assumed", "binding", "events")
 
 
