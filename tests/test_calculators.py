@@ -55,7 +55,7 @@ def test_one_sample(run) -> None:
     _, out, _ = run("one-sample --null .5 --alternative .65 --alpha .025 --power .9")
     assert rows(out)[1] == ["exact", "first", "114", "68", "0.9015", "0.0244"]
     assert rows(out)[2][:3] == ["exact", "lasting", "121"]
-    assert [row[0] for row in rows(out)[3:]] == ["normal", "normal"]
+    assert [row[0] for row in rows(out)[3:5]] == ["normal", "normal"]
     found = json.loads(run("one-sample --null .5 --alternative .65 --alpha .025 --n 128 --method exact --json")[1])
     assert found == {
         "exact": {"n": 128, "critical": 76, "power": pytest.approx(0.9220, abs=5e-5), "size": found["exact"]["size"]}
@@ -79,8 +79,11 @@ def test_predictive(run) -> None:
 
 def test_spending(run) -> None:
     _, out, _ = run("spending --looks 64,128 --alpha .025 --kind obrien-fleming --null .5 --alternative .65")
-    assert rows(out)[1] == ["64", "0.5000", "2.9626", "0.001525", "44", "-"]
-    assert rows(out)[2] == ["128", "1.0000", "1.9686", "0.025000", "76", "75"]
+    assert rows(out)[1] == ["64", "0.5000", "2.9626", "0.001525", "45", "-", "0.000781"]
+    assert rows(out)[2] == ["128", "1.0000", "1.9686", "0.025000", "76", "75", "0.021057"]
+    assert rows(out)[-1] == ["0.6500", "0.9222", "113.57"]
+    _, out, _ = run("spending --looks 64,128 --null .5 --alternative .65 --method normal")
+    assert [row[4:] for row in rows(out)[1:3]] == [["44", "-", "0.001831"], ["76", "75", "0.021536"]]
     assert rows(out)[-1] == ["0.6500", "0.9227", "107.97"]
     found = json.loads(run("spending --looks 1,2,3 --kind pocock-classical --json")[1])
     assert found["futility"][:2] == [None, None]
@@ -89,6 +92,36 @@ def test_spending(run) -> None:
     assert "Power at a drift of 3.2: 0.8" in out
     _, out, _ = run("spending --looks 64,128 --null .5 --alternative .65 --beta .1 --beta-kind pocock --method exact")
     assert "never stops for futility" in out
+
+
+# Peers' sizes of rpact's bounds (3.3.4), by an exact binomial recursion in R of their own: shared/peers_cases.md.
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        ("--looks 20,50 --null .1 --kind pocock", 0.05747627),
+        ("--looks 30,60,90 --null .2 --kind hwang-shih-decani --gamma -4", 0.03248244),
+        ("--looks 33,66,99 --null .3 --kind pocock-classical", 0.03143258),
+    ],
+)
+def test_a_size_above_alpha_is_said_and_the_exact_method_is_the_default(run, words: str, size: float) -> None:
+    """Before, the default was normal: a size of 0.0575 stood under "alpha spent 0.025"."""
+    status, out, err = run(f"spending {words} --method normal")
+    assert f"The exact size is {size:.4f}, above alpha = 0.025" in out
+    assert (status, err) == (0, "")
+    _, out, err = run(f"spending {words} --method normal --json")
+    assert json.loads(out)["alpha"] == pytest.approx(size, abs=1e-6)
+    assert f"warning: The exact size is {size:.4f}" in err
+    for options in ("", " --method exact"):
+        _, out, err = run(f"spending {words} --json{options}")
+        assert json.loads(out)["alpha"] <= 0.025
+        assert err == ""
+        assert "above alpha" not in run(f"spending {words}{options}")[1]
+
+
+def test_the_normal_test_of_one_look_says_its_size_too(run) -> None:
+    _, out, _ = run("one-sample --null .1 --alternative .2 --n 128")
+    assert "The exact size of the normal test is above alpha = 0.025: 0.0298 at 128." in out
+    assert "above alpha" not in run("one-sample --null .1 --alternative .2 --n 128 --method exact")[1]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +139,8 @@ def test_spending(run) -> None:
         ("spending --looks 64,128 --alternative .6", "it goes with --null"),
         ("spending --looks 64,128 --null .5 --drift 3", "give --alternative"),
         ("spending --looks .5,1 --null .5", "whole numbers"),
+        ("spending --looks 64,128 --method exact", "--method is how counts spend alpha: it goes with --null"),
+        ("spending --looks 46,64 --null .7 --alternative .9 --beta .2 --beta-kind obrien-fleming --binding", "meets"),
         ("spending --looks 64,128 --kind hwang-shih-decani", "needs a gamma"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 import typer
 from rich.table import Table
 
-from vtrial.console import as_data, as_text, never, out, plain
+from vtrial.console import as_data, as_text, err, never, out, plain
 from vtrial.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, help="Designs worked out exactly: bounds, size, power; no study, no simulation."
 )
+
+ROUNDING = 1e-9  # by which a size that is alpha may seem above it
 
 Null = Annotated[float, typer.Option(help="Rate under the null hypothesis, 0 to 1.")]
 Alternative = Annotated[float, typer.Option(help="Rate at which the power is wanted, 0 to 1.")]
@@ -81,6 +83,9 @@ def one_sample(
     if as_json:
         return _json({way: asdict(test) for way, test in found.items()})
     _table(rows)
+    for way in dict.fromkeys(row["test"] for row in rows if row["size"] > alpha * (1.0 + ROUNDING)):
+        sizes = ", ".join(f"{row['size']:.4f} at {row['n']}" for row in rows if row["test"] == way)
+        out.print(f"\nThe exact size of the {way} test is above alpha = {alpha:g}: {sizes}.", style="bold")
 
 
 @app.command()
@@ -131,7 +136,9 @@ def spending(
     gamma: Annotated[float | None, typer.Option(help="Of hwang-shih-decani.")] = None,
     null: Annotated[float | None, typer.Option(help="Rate under the null: the counts are worked out too.")] = None,
     alternative: Annotated[float | None, typer.Option(help="Rate at which power is told and beta spent.")] = None,
-    method: Annotated[str, typer.Option(help="normal or exact: how counts spend alpha.")] = "normal",
+    method: Annotated[
+        str | None, typer.Option(help="exact (default) or normal: how the counts of --null spend alpha.")
+    ] = None,
     beta: Annotated[float | None, typer.Option(help="Type II error to spend on futility.")] = None,
     beta_kind: Annotated[str | None, typer.Option(help="How beta is spent.")] = None,
     beta_gamma: Annotated[float | None, typer.Option(help="Of hwang-shih-decani.")] = None,
@@ -152,6 +159,8 @@ def spending(
     if null is None:
         if alternative is not None:
             raise InputError("--alternative is a rate: it goes with --null; without rates, give --drift")
+        if method is not None:
+            raise InputError("--method is how counts spend alpha: it goes with --null; without rates z is normal")
         bounds = room.spending_bounds(
             [look / at[-1] for look in at], alpha, cast(room.Kind, kind), gamma, drift=drift, **options
         )
@@ -170,19 +179,24 @@ def spending(
         alpha=alpha,
         kind=cast(room.Kind, kind),
         gamma=gamma,
-        method=cast(Any, method),
+        method=cast(Any, method or "exact"),
         **options,
     )
+    above = design.alpha > alpha * (1.0 + ROUNDING)
+    size = f"The exact size is {design.alpha:.4f}, above alpha = {alpha:g}: the normal method does not keep it."
     if as_json:
-        return _json(asdict(design))
-    counts = zip(_bounds(at, design.bounds), design.at_least.tolist(), design.at_most.tolist(), strict=True)
+        _json(asdict(design))
+        if above:
+            err.print(f"warning: {size}")
+        return
+    counts = zip(_bounds(at, design.bounds), design.at_least, design.at_most, design.alpha_spent, strict=True)
     never = [look + 1 for look in at]
-    _table(
-        [
-            {**row, "reject at": None if high == most else high, "stop at": None if low < 0 else low}
-            for (row, high, low), most in zip(counts, never, strict=True)
-        ]
-    )
+    rows = []
+    for (row, high, low, by_then), most in zip(counts, never, strict=True):
+        row = {"alpha to spend" if name == "alpha spent" else name: value for name, value in row.items()}
+        row |= {"reject at": None if high == most else int(high), "stop at": None if low < 0 else int(low)}
+        rows.append(row | {"exact size by then": f"{by_then:.6f}"})
+    _table(rows)
     out.print()
     _table(
         [
@@ -195,6 +209,8 @@ def spending(
     )
     if beta is not None and not binding:
         out.print("P(reject) at the null is that of a trial that never stops for futility.")
+    if above:
+        out.print(f"\n{size}", style="bold")
 
 
 def _bounds(at: Sequence[float], bounds: "Bounds") -> list[dict[str, Any]]:
