@@ -140,6 +140,8 @@ def run(
     if shifted := answer.mix_in_words(result):
         out.print(plain(shifted))
     _say_absent(result.evidence)
+    for text in result.warnings:
+        err.print(f"[bold yellow]warning:[/] {plain(text)}.")
     seconds = time.perf_counter() - began
     with waiting("writing the report"):
         result.save(folder)

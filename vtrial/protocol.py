@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import expit, logit
 
-from vtrial import rules, timing, truth
+from vtrial import reachable, rules, timing, truth
 from vtrial.cohort.disposition import Target
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
@@ -154,6 +154,7 @@ def in_worlds(
         dose_window=dose_window(evidence) if DELIVERED in also else None,
         looks=None if looks is None else looks.numbers,
     )
+    reachable.refuse(design, looks, numbers.bounds, planned, size, where)
     return Protocol(
         plan=plan,
         numbers=numbers,

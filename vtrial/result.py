@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from vtrial import characteristics, exact, places
+from vtrial import characteristics, exact, places, plausibility
 from vtrial.cells import prepared, simulated
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
@@ -36,7 +36,8 @@ class Result:
     """What a scenario answered.
 
     characteristics: the tidy table of operating characteristics. trials: a row a trial and cell. protocols: the
-    cells as they were run. manifest: provenance.
+    cells as they were run. manifest: provenance. warnings: what should be known beside the answer, a sentence each: a
+    size above alpha, and what is almost surely a slip.
     """
 
     scenario: Scenario
@@ -46,6 +47,7 @@ class Result:
     characteristics: pd.DataFrame
     trials: pd.DataFrame
     manifest: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
     @property
     def posterior(self) -> Posterior:
@@ -238,6 +240,7 @@ def run(
         characteristics=pd.concat([tables[k] for k in in_order], ignore_index=True),
         trials=pd.concat([trial_tables[k] for k in in_order], ignore_index=True),
         manifest=_asked(scenario) | provenance(read, posteriors),
+        warnings=plausibility.warnings(protocols, scenario.cells),
     )
     if out is not None:
         result.save(out)

@@ -147,7 +147,8 @@ def notebook(result: "Result") -> str:
     for column in ("estimate", "mcse", "low", "high", "exact"):
         rows[column] = ["" if pd.isna(value) else number(value) for value in rows[column]]
     table = rows.to_html(index=False, na_rep="", border=0)
-    return f"<h3>{title}</h3><p>{html.escape(sentence(result))}</p>{table}"
+    warned = "".join(f"<p><b>Warning:</b> {html.escape(text)}.</p>" for text in result.warnings)
+    return f"<h3>{title}</h3><p>{html.escape(sentence(result))}</p>{warned}{table}"
 
 
 def _headline(result: "Result") -> tuple[str, str]:

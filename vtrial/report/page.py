@@ -81,6 +81,7 @@ def _question(result: "Result") -> dict[str, Any]:
         "scenario": result.scenario.name,
         "question": design.question,
         "answer": sentence(result),
+        "warnings": result.warnings,
         "not_yet": f"{not_yet(result)} {mix_in_words(result)}".strip(),
         "shifted": None
         if table is None
