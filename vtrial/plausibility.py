@@ -1,38 +1,57 @@
 """What a statistician should know beside the answer: a size above alpha, and what is legal and almost surely a slip."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from vtrial.conduct.windows import Watched
 from vtrial.decisions import RulePlan
 from vtrial.exact.size import size_of
 from vtrial.protocol import Protocol
-from vtrial.reachable import alike, can_reject, final_count, fires_somewhere, section_of, written
+from vtrial.reachable import as_written, can_reject, final_count, fires_somewhere
 from vtrial.scenario import Cell, TestSection
 from vtrial.scenario.looks import LookSection
 from vtrial.scenario.rules import CountRule, Rule, SpendingRule, test_of
 from vtrial.scenario.sweep import in_words
 
 
+@dataclass(frozen=True)
+class _Warning:
+    """about: what cells share it by. figure: the larger, the worse; the worst cell's text is the one that is given."""
+
+    text: str
+    about: str = ""
+    figure: float = 0.0
+
+
 def warnings(protocols: Sequence[Protocol], cells: Sequence[Cell]) -> tuple[str, ...]:
     """What should be known of a scenario's design, a sentence each; of a sweep, with the cells that it is about."""
-    found: dict[str, list[int]] = {}
+    found: dict[str, dict[int, _Warning]] = {}
     for cell, protocol in zip(cells, protocols, strict=True):
-        for text in dict.fromkeys(_of(protocol)):
-            found.setdefault(text, []).append(cell.number)
-    return tuple(text + _where(numbers, cells) for text, numbers in found.items())
+        for one in _of(protocol):
+            found.setdefault(one.about or one.text, {})[cell.number] = one
+    return tuple(_said(by_cell, cells) for by_cell in found.values())
 
 
-def _where(numbers: list[int], cells: Sequence[Cell]) -> str:
-    if len(numbers) == len(cells):
-        return ""
-    more = f", and {len(numbers) - 1} more cells" if len(numbers) > 1 else ""
-    return f" (at {in_words(cells[numbers[0]].swept)}{more})"
+def _said(by_cell: dict[int, _Warning], cells: Sequence[Cell]) -> str:
+    worst = max(by_cell, key=lambda number: by_cell[number].figure)
+    text = by_cell[worst].text
+    same = len({one.text for one in by_cell.values()}) == 1
+    if same and len(by_cell) == len(cells):
+        return text
+    others = len(by_cell) - 1
+    also = "" if not others else "; so in all cells" if len(by_cell) == len(cells) else f"; so in {others} other cells"
+    return f"{text} (at {in_words(cells[worst].swept)}{'' if same else ', the largest'}{also})"
 
 
-def _of(protocol: Protocol) -> Iterator[str]:
-    planned, size = protocol.levels.planned, protocol.size
+def _of(protocol: Protocol) -> Iterator[_Warning]:
     for test in protocol.tests:
         yield from _sizes(protocol, test)
+    yield from map(_Warning, _slips(protocol))
+
+
+def _slips(protocol: Protocol) -> Iterator[str]:
+    planned, size = protocol.levels.planned, protocol.size
+    for test in protocol.tests:
         if test.spending is not None:
             yield from _spending(protocol, test)
         bounds = protocol.numbers.bounds.get(test.name)
@@ -43,20 +62,18 @@ def _of(protocol: Protocol) -> Iterator[str]:
         used = sum(protocol.design.multiplicity.weights.values())
         if used < 1.0 - 1e-6:
             yield f"[multiplicity] weights sum to {used:g}: {1.0 - used:.0%} of alpha is used by no test"
-    for r, _, rule in written(protocol.looks):
-        assert protocol.looks is not None
-        known = protocol.looks.rules[r]
-        if alike(protocol.design, protocol.looks, r)[0] != r:
-            continue  # said of the first of its looks
-        place = f"[[look]] '{section_of(protocol.design, protocol.looks, r).name}' rule '{known.name}'"
+    looks = protocol.looks
+    for place, rule, same in as_written(protocol.design, looks) if looks is not None else []:
+        assert looks is not None
+        known = looks.rules[same[0]]
         counts = known.time is None and not isinstance(rule, CountRule | SpendingRule)
-        if counts and not fires_somewhere(protocol.design, protocol.looks, r, planned, size):
+        if counts and not fires_somewhere(looks, same, planned, size):
             yield f"{place}: no count makes it fire, at this look or any other that it stands in"
         if slip := _direction(protocol, known, rule):
             yield f"{place}: {slip}"
 
 
-def _sizes(protocol: Protocol, test: TestSection) -> Iterator[str]:
+def _sizes(protocol: Protocol, test: TestSection) -> Iterator[_Warning]:
     """A size above alpha; under a graph at the alpha that the test begins with, and at the most that it can have."""
     bit = 2 ** [one.name for one in protocol.plan.tests].index(test.name)
     for rejected in dict.fromkeys((0, protocol.levels.sets - 1 - bit) if protocol.plan.graph else (0,)):
@@ -67,9 +84,12 @@ def _sizes(protocol: Protocol, test: TestSection) -> Iterator[str]:
         varies = size.most > size.size * (1.0 + 1e-9)
         upto = f" on average over the numbers that may be infused ({size.most:.4f} at most)" if varies else ""
         bounded = ", were all that is seen later seen at the looks" if size.bounded else ""
-        yield (
-            f"[[test]] '{test.name}': the exact size of this {test.method} test at its null ({100 * test.null:g}%) "
-            f"{over}is {size.size:.4f}{upto}{bounded}, above alpha = {size.alpha:g}"
+        null = f"{100 * test.null:g}%"
+        yield _Warning(
+            f"[[test]] '{test.name}': the exact size of this {test.method} test at its null ({null}) {over}is "
+            f"{size.size:.4f}{upto}{bounded}, above alpha = {size.alpha:g}",
+            about=f"size of {test.name}, {rejected}",
+            figure=size.size,
         )
 
 

@@ -35,18 +35,20 @@ def refuse(
     for test in design.test:
         if test.name in bounds:
             _refuse_test(test, bounds[test.name], planned, size, f"{where}: [[test]] '{test.name}'")
-    for r, section, rule in written(looks):
-        assert looks is not None
-        place = f"{where}: [[look]] '{section.name}' rule '{looks.rules[r].name}'"
-        here = patients_at(section, planned)
-        if isinstance(rule, CountRule):
-            if not fires_somewhere(design, looks, r, planned, size):
-                most = max(
-                    patients_at(looks.sections[looks.rules[k].look], planned) or size for k in alike(design, looks, r)
+    if looks is None:
+        return
+    for place, rule, same in as_written(design, looks):
+        if isinstance(rule, CountRule) and not fires_somewhere(looks, same, planned, size):
+            most = max(patients_at(looks.sections[looks.rules[r].look], planned) or size for r in same)
+            raise InputError(f"{where}: {place}: at_least = {rule.at_least} of at most {most} patients can never be")
+        for r in same:
+            section = looks.sections[looks.rules[r].look]
+            here = patients_at(section, planned)
+            if here is not None and not isinstance(rule, CountRule) and _always(looks, r, here):
+                raise InputError(
+                    f"{where}: [[look]] '{section.name}' rule '{looks.rules[r].name}': it fires on every count of the "
+                    f"{here} patients of this look"
                 )
-                raise InputError(f"{place}: at_least = {rule.at_least} of at most {most} patients can never be")
-        elif here is not None and _always(looks, r, here):
-            raise InputError(f"{place}: it fires on every count of the {here} patients of this look")
 
 
 def final_count(test: TestSection, bounds: Table, planned: int | None, size: int) -> tuple[int, int]:
@@ -72,31 +74,28 @@ def written(looks: Looks | None) -> Iterator[tuple[int, LookSection, Rule]]:
         yield r, look, rule
 
 
-def section_of(design: Design, looks: Looks, r: int) -> LookSection:
-    """The [[look]] of a rule as it is written, before its numbers of patients are spelled out."""
-    return design.look[int(_groups(design)[looks.rules[r].look])]
+def as_written(design: Design, looks: Looks) -> list[tuple[str, Rule, list[int]]]:
+    """Each rule of each [[look]] as it is written: its place in words, the rule, and its places in the plan, one for
+    each look that the [[look]] stands for."""
+    numbers = [len(look.when.infused) if isinstance(look.when.infused, list) else 1 for look in design.look]
+    section = np.repeat(np.arange(len(design.look)), numbers)
+    found: dict[tuple[int, int], tuple[str, Rule, list[int]]] = {}
+    turn: dict[int, int] = {}
+    for r, _, rule in written(looks):
+        look = looks.rules[r].look
+        turn[look] = turn.get(look, -1) + 1
+        place = f"[[look]] '{design.look[section[look]].name}' rule '{looks.rules[r].name}'"
+        found.setdefault((int(section[look]), turn[look]), (place, rule, []))[2].append(r)
+    return list(found.values())
 
 
-def _groups(design: Design) -> NDArray[np.int64]:
-    """(looks,) which [[look]] each look comes from."""
-    return np.repeat(np.arange(len(design.look)), [len(look.each) for look in design.look])
-
-
-def alike(design: Design, looks: Looks, r: int) -> list[int]:
-    """A rule at all the looks that its [[look]] stands for, by place in the plan."""
-    group, own = _groups(design), looks.rules[r].look
-    turn = [k for k, rule in enumerate(looks.rules) if rule.look == own].index(r)
-    same = np.flatnonzero(group == group[own])
-    return [[k for k, rule in enumerate(looks.rules) if rule.look == look][turn] for look in same]
-
-
-def fires_somewhere(design: Design, looks: Looks, r: int, planned: int | None, size: int) -> bool:
-    """Whether some count makes a rule fire at some look that its [[look]] stands for."""
-    for k in alike(design, looks, r):
-        rule = looks.rules[k]
+def fires_somewhere(looks: Looks, same: list[int], planned: int | None, size: int) -> bool:
+    """Whether some count makes a rule fire at some of the looks where it stands (`same`, by place in the plan)."""
+    for r in same:
+        rule = looks.rules[r]
         here = patients_at(looks.sections[rule.look], planned)
         n = np.arange(1, size + 1) if here is None else np.array([here])
-        bound = looks.numbers.bounds[k, n]
+        bound = looks.numbers.bounds[r, n]
         if np.any(bound <= n if rule.at_least else bound >= 0):
             return True
     return False

@@ -9,6 +9,7 @@ from scipy.stats import binom
 from vtrial.conduct.windows import watched
 from vtrial.curves import Step
 from vtrial.design.multistage import multistage
+from vtrial.design.one_sample import size_and_power
 from vtrial.protocol import Protocol
 from vtrial.reachable import written
 from vtrial.rule_bounds import patients_at
@@ -35,7 +36,7 @@ class Size:
     @property
     def exceeds(self) -> bool:
         """Whether it is above alpha by more than rounding."""
-        return max(self.size, self.most) > self.alpha * (1.0 + 1e-9)
+        return self.size > self.alpha * (1.0 + 1e-9)
 
 
 def size_of(protocol: Protocol, test: TestSection, rejected: int = 0) -> Size | None:
@@ -58,6 +59,9 @@ def size_of(protocol: Protocol, test: TestSection, rejected: int = 0) -> Size | 
         return None
     table = protocol.numbers.bounds[test.name]
     final = table if table.ndim == 1 else table[rejected]
+    if not high and not low:
+        sizes = np.asarray(size_and_power(final[n], n, test.null, test.alternative))
+        return Size(alpha, float(sizes @ weight / weight.sum()), float(sizes.max()), 0, bounded)
     sizes = np.array([_one(test, high | {int(last): int(final[last])}, low, int(last)) for last in n])
     return Size(alpha, float(sizes @ weight / weight.sum()), float(sizes.max()), len(high), bounded)
 
