@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior

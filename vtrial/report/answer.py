@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.estimate.proportions import WORDS, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vtrial import curve_characteristics as curves
 from vtrial import exact
 from vtrial import look_characteristics as looks
 from vtrial.after_stopping import told
-from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.characteristics import survival as curves
+from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.errors import InputError, nearest
 from vtrial.estimate.proportions import WORDS, Endpoint
 from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS

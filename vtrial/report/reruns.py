@@ -10,7 +10,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial import engine, truth
-from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint

@@ -8,7 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial import engine
-from vtrial.curve_characteristics import NOT_ESTIMABLE, name
+from vtrial.characteristics.survival import NOT_ESTIMABLE, name
 from vtrial.curves import DAYS
 from vtrial.estimate.times import LANDMARKS, WORDS
 from vtrial.evidence.times import months_between

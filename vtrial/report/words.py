@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from vtrial import look_characteristics as looks
 from vtrial.characteristics import WORTHWHILE
-from vtrial.curve_characteristics import NOT_ESTIMABLE
+from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES

@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vtrial import after_stopping, engine, exact
-from vtrial import curve_characteristics as curves
 from vtrial import look_characteristics as looks
-from vtrial.design.intervals import proportion_interval
+from vtrial.characteristics import survival as curves
+from vtrial.characteristics.monte_carlo import COLUMNS, Array, Row, clustered_mcse, interval, quantile, row
 from vtrial.estimate.kaplan_meier import Z95
 from vtrial.exact.looks import probabilities as of_looks
 from vtrial.plan import Outcome
@@ -23,12 +23,8 @@ from vtrial.protocol import Protocol
 from vtrial.scenario.sweep import shown
 from vtrial.world import World
 
-COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
 WORTHWHILE = 0.8  # power from which on a design is worth running in a world
 _EXACT_SHIFTS = 10_000  # worlds over which a fixed world's between-trial shift is averaged
-
-Array = NDArray[np.float64]
-Row = dict[str, object]
 
 
 def table(protocol: Protocol, outcome: Outcome, *, cell: int, swept: dict[str, object], seed: int) -> pd.DataFrame:
@@ -76,7 +72,7 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         low, high = (
             interval(estimate, mcse, int(known.sum())) if proportion else (estimate - Z95 * mcse, estimate + Z95 * mcse)
         )
-        return _row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
+        return row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
 
     for test in protocol.plan.tests:
         yield mean(f"{test.name}.reject", outcome.rejected[test.name].astype(float), proportion=True)
@@ -91,8 +87,8 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     if with_error:
         yield mean("familywise.error", _false_rejection(protocol, outcome, worlds).astype(float), proportion=True)
     if with_looks:
-        yield from looks.rows(protocol, outcome, mean, _quantile)
-        yield from after_stopping.rows(protocol, outcome, worlds, mean, _quantile, seed=seed)
+        yield from looks.rows(protocol, outcome, mean, quantile)
+        yield from after_stopping.rows(protocol, outcome, worlds, mean, quantile, seed=seed)
     for name, number in (("n.enrolled", outcome.enrolled), ("n.infused", outcome.infused)):
         yield mean(name, number.astype(float))
     for endpoint in protocol.plan.endpoints:
@@ -100,12 +96,12 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         rate = _rate(count, outcome.infused)
         yield mean(f"{endpoint}.rate", rate)
         for label, q in (("q025", 0.025), ("q975", 0.975)):
-            yield _quantile(f"{endpoint}.rate.{label}", rate[np.isfinite(rate)], q)
+            yield quantile(f"{endpoint}.rate.{label}", rate[np.isfinite(rate)], q)
         yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
     for flag, count in _flags(protocol, outcome).items():
         yield mean(f"{flag}.rate", _rate(count, outcome.infused))
     if outcome.follow_up is not None:
-        yield from curves.rows(protocol, outcome, mean, _quantile)
+        yield from curves.rows(protocol, outcome, mean, quantile)
 
 
 def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]:
@@ -156,7 +152,7 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
         low, high = estimate - Z95 * mcse, estimate + Z95 * mcse
         if mcse > 0.0 and not metric.startswith("n.") and not metric.endswith(".bias"):
             low, high = interval(estimate, mcse, int(ess))
-        return _row(metric, estimate, mcse, low, high, 0, "exact")
+        return row(metric, estimate, mcse, low, high, 0, "exact")
 
     for metric, p in found.items():
         yield mean(metric, p)
@@ -169,11 +165,7 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
         for label, q in (("q10", 0.1), ("q50", 0.5), ("q90", 0.9)):
             estimate, half = float(np.quantile(power, q)), Z95 * math.sqrt(q * (1 - q) / ess)
             low, high = (float(np.quantile(power, min(max(q + side * half, 0.0), 1.0))) for side in (-1, 1))
-            yield _row(f"{test.name}.reject.worlds.{label}", estimate, (high - low) / (2 * Z95), low, high, 0, "exact")
-
-
-def _row(metric: str, estimate: float, mcse: float, low: float, high: float, trials: int, method: str) -> Row:
-    return dict(zip(COLUMNS[1:], (metric, estimate, mcse, low, high, trials, method), strict=True))
+            yield row(f"{test.name}.reject.worlds.{label}", estimate, (high - low) / (2 * Z95), low, high, 0, "exact")
 
 
 def _rate(count: NDArray[np.int32], n: NDArray[np.int32]) -> Array:
@@ -196,57 +188,3 @@ def _false_rejection(protocol: Protocol, outcome: Outcome, worlds: World) -> NDA
         true_null = exact.null_is_true(protocol, test, worlds)
         false |= outcome.rejected[test.name] & true_null[np.arange(trials) % len(true_null)]
     return false
-
-
-def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:
-    """Monte Carlo standard error of the mean of `values`, of trials that share worlds (`draws`, 0 .. worlds - 1).
-
-    One world: the usual SD / sqrt(trials). Many: residuals are summed by world (trials in one world are alike),
-    and what autocorrelation of the worlds adds (draws of effective number `ess`) comes on top: the error never
-    falls below SD over worlds / sqrt(ess), however many trials run.
-    """
-    n = len(values)
-    if n < 2:
-        return math.nan
-    residual = values - values.mean()
-    if worlds == 1:
-        return float(values.std(ddof=1) / math.sqrt(n))
-    sums = np.bincount(draws, weights=residual, minlength=worlds)
-    sizes = np.bincount(draws, minlength=worlds)
-    clusters = int((sizes > 0).sum())
-    variance = float((sums**2).sum()) / n**2 * clusters / max(clusters - 1, 1)
-    # Variance between worlds, from pairs of trials in one world; where there are few pairs, its upper bound.
-    pairs = float((sizes * (sizes - 1)).sum())
-    if pairs >= 1000:
-        within = float((sums**2).sum() - (residual**2).sum()) / pairs
-        between = min(max(within, 0.0), float(residual.var()))
-    else:
-        between = float(residual.var())
-    extra = between * max(0.0, 1.0 / ess - 1.0 / worlds)
-    floor = between / ess
-    return math.sqrt(max(variance + extra, floor))
-
-
-def interval(estimate: float, mcse: float, trials: int) -> tuple[float, float]:
-    """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth."""
-    if math.isnan(estimate):
-        return math.nan, math.nan
-    varies = mcse > 0 and 0.0 < estimate < 1.0
-    worth = estimate * (1.0 - estimate) / mcse**2 if varies else float(trials)
-    low, high = proportion_interval(estimate * worth, worth, method="wilson")
-    return float(low), float(high)
-
-
-def _quantile(metric: str, values: Array, q: float) -> Row:
-    """A quantile over trials; its error from the order statistics that hold it with 95% confidence."""
-    n = len(values)
-    if n == 0:
-        return _row(metric, math.nan, math.nan, math.nan, math.nan, 0, "simulated")
-    ordered = np.sort(values)
-    half = Z95 * math.sqrt(n * q * (1 - q))
-    low = float(ordered[max(0, math.floor(n * q - half) - 1)])
-    high = float(ordered[min(n - 1, math.ceil(n * q + half))])
-    below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
-    estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
-    mcse = (high - low) / (2 * Z95) if math.isfinite(high) else math.inf
-    return _row(metric, estimate, mcse, low, high, n, "simulated")

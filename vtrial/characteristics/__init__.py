@@ -1,0 +1,15 @@
+"""Trials and worlds -> operating characteristics: `tables`; `monte_carlo`: their errors; `survival`: curves."""
+
+from vtrial.characteristics.monte_carlo import COLUMNS, clustered_mcse, interval
+from vtrial.characteristics.tables import WORTHWHILE, exact_by_world, exact_rows, table, trials_table
+
+__all__ = [
+    "COLUMNS",
+    "WORTHWHILE",
+    "clustered_mcse",
+    "exact_by_world",
+    "exact_rows",
+    "interval",
+    "table",
+    "trials_table",
+]

@@ -1,0 +1,72 @@
+"""Rows of the table of characteristics: an estimate over trials, its Monte Carlo error and its 95% interval."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtrial.design.intervals import proportion_interval
+from vtrial.estimate.kaplan_meier import Z95
+
+COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
+
+Array = NDArray[np.float64]
+Row = dict[str, object]
+
+
+def row(metric: str, estimate: float, mcse: float, low: float, high: float, trials: int, method: str) -> Row:
+    return dict(zip(COLUMNS[1:], (metric, estimate, mcse, low, high, trials, method), strict=True))
+
+
+def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:
+    """Monte Carlo standard error of the mean of `values`, of trials that share worlds (`draws`, 0 .. worlds - 1).
+
+    One world: the usual SD / sqrt(trials). Many: residuals are summed by world (trials in one world are alike),
+    and what autocorrelation of the worlds adds (draws of effective number `ess`) comes on top: the error never
+    falls below SD over worlds / sqrt(ess), however many trials run.
+    """
+    n = len(values)
+    if n < 2:
+        return math.nan
+    residual = values - values.mean()
+    if worlds == 1:
+        return float(values.std(ddof=1) / math.sqrt(n))
+    sums = np.bincount(draws, weights=residual, minlength=worlds)
+    sizes = np.bincount(draws, minlength=worlds)
+    clusters = int((sizes > 0).sum())
+    variance = float((sums**2).sum()) / n**2 * clusters / max(clusters - 1, 1)
+    # Variance between worlds, from pairs of trials in one world; where there are few pairs, its upper bound.
+    pairs = float((sizes * (sizes - 1)).sum())
+    if pairs >= 1000:
+        within = float((sums**2).sum() - (residual**2).sum()) / pairs
+        between = min(max(within, 0.0), float(residual.var()))
+    else:
+        between = float(residual.var())
+    extra = between * max(0.0, 1.0 / ess - 1.0 / worlds)
+    floor = between / ess
+    return math.sqrt(max(variance + extra, floor))
+
+
+def interval(estimate: float, mcse: float, trials: int) -> tuple[float, float]:
+    """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth."""
+    if math.isnan(estimate):
+        return math.nan, math.nan
+    varies = mcse > 0 and 0.0 < estimate < 1.0
+    worth = estimate * (1.0 - estimate) / mcse**2 if varies else float(trials)
+    low, high = proportion_interval(estimate * worth, worth, method="wilson")
+    return float(low), float(high)
+
+
+def quantile(metric: str, values: Array, q: float) -> Row:
+    """A quantile over trials; its error from the order statistics that hold it with 95% confidence."""
+    n = len(values)
+    if n == 0:
+        return row(metric, math.nan, math.nan, math.nan, math.nan, 0, "simulated")
+    ordered = np.sort(values)
+    half = Z95 * math.sqrt(n * q * (1 - q))
+    low = float(ordered[max(0, math.floor(n * q - half) - 1)])
+    high = float(ordered[min(n - 1, math.ceil(n * q + half))])
+    below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
+    estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
+    mcse = (high - low) / (2 * Z95) if math.isfinite(high) else math.inf
+    return row(metric, estimate, mcse, low, high, n, "simulated")
