@@ -78,7 +78,7 @@ def test_the_table_is_tidy(karmma_result):
     assert tuple(table.columns) == COLUMNS
     assert set(table["method"]) == {"simulated", "exact"}
     assert not table.duplicated(["cell", "metric", "method"]).any()
-    figures = table[["estimate", "mcse", "low", "high"]]
+    figures = table[["estimate", "mcse", "mc_low", "mc_high"]]
     assert not figures.isna().any().any()
     assert (figures > -np.inf).all().all()
     # not estimable: medians, their limits and widths alone, and then no finite error is stated
@@ -86,15 +86,15 @@ def test_the_table_is_tidy(karmma_result):
     assert (
         table.loc[endless, "metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.median(\.low|\.high|\.width)?\.q\d+").all()
     )
-    assert (np.isinf(figures["mcse"]) == np.isinf(figures["high"])).all()
+    assert (np.isinf(figures["mcse"]) == np.isinf(figures["mc_high"])).all()
     assert (
         np.isfinite(figures.loc[table["metric"].isin(["pfs.median.q50", "dor.median.q50", "os.median.q025"])])
         .all()
         .all()
     )
     assert np.isinf(karmma_result.value("os.median.q975")[0])
-    assert (table["low"] <= table["estimate"] + 1e-12).all()
-    assert (table["high"] >= table["estimate"] - 1e-12).all()
+    assert (table["mc_low"] <= table["estimate"] + 1e-12).all()
+    assert (table["mc_high"] >= table["estimate"] - 1e-12).all()
     simulated = table[table["method"] == "simulated"]
     of_group = simulated["metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.s(6|12|18)")
     assert of_group.sum() == 3 * len(karmma_result.protocols[0].plan.curves)
@@ -166,7 +166,7 @@ def test_a_trial_without_patients_is_ordinary(posterior):
     assert not empty["t.reject"].any()
     assert empty["orr.rate"].isna().all()
     table = result.characteristics.set_index("metric")
-    figures = table[["estimate", "mcse", "low", "high"]]
+    figures = table[["estimate", "mcse", "mc_low", "mc_high"]]
     assert not figures.isna().any().any()
     of_times = figures.index.str.match(r"(dor|pfs|os)\.")
     assert np.isfinite(figures[~of_times]).all().all()

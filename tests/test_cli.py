@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 
 from vtrial import cli, console, result
+from vtrial.characteristics import COLUMNS
 from vtrial.posterior import Posterior
 from vtrial.result import FILES
 
@@ -233,7 +234,7 @@ def test_run_prints_the_answer_first_and_writes_the_folder(whole: tuple[Path, Sa
     assert "results/small" in lines[-1]
     assert {path.name for path in folder.iterdir()} == set(FILES)
     table = pd.read_csv(folder / "characteristics.csv")
-    assert [*table.columns] == ["cell", "metric", "estimate", "mcse", "low", "high", "trials", "method"]
+    assert [*table.columns] == list(COLUMNS)
     assert len(pd.read_parquet(folder / "trials.parquet")) == TRIALS
     assert (folder / "report.html").read_text().rstrip().endswith("</html>")
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED, months_in_words
+
 
 class PipedConsole(Console):
     """Goes on where whoever reads the output has stopped (`| head`): the run's files are still written."""
@@ -26,7 +28,6 @@ class PipedConsole(Console):
 # In a pipe or a file, tables are as wide as they need to be.
 out = PipedConsole(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
-NOT_ESTIMABLE = "NE"  # as curve_characteristics has it, which is too heavy for --help
 
 
 @contextmanager
@@ -70,6 +71,10 @@ def left_as_it_was(folder: Path) -> Iterator[None]:
         raise
 
 
+# What a missing number is in a column: an estimate is not estimable; elsewhere there is simply none.
+_MISSING = {"estimate": NOT_ESTIMABLE, "difference": NOT_ESTIMABLE}
+
+
 def plain(text: str) -> str:
     """Text without markup of its own."""
     from rich.markup import escape
@@ -78,7 +83,7 @@ def plain(text: str) -> str:
 
 
 def limit(value: float) -> str:
-    return NOT_ESTIMABLE if math.isinf(value) else f"{value:g}"
+    return months_in_words(value, "g")
 
 
 def as_table(frame: Any) -> Table:
@@ -86,15 +91,15 @@ def as_table(frame: Any) -> Table:
     for column in frame.columns:
         table.add_column(str(column), justify="left" if column == "metric" else "right")
     for row in frame.itertuples(index=False):
-        table.add_row(*(as_text(value) for value in row))
+        table.add_row(*(as_text(value, _MISSING.get(str(c), "")) for c, value in zip(frame.columns, row, strict=True)))
     return table
 
 
-def as_text(value: object) -> str:
+def as_text(value: object, missing: str = "") -> str:
     if isinstance(value, float):
         if math.isinf(value):
-            return NOT_ESTIMABLE
-        return "" if value != value else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+            return NOT_REACHED
+        return missing if value != value else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
     return "" if value is None else plain(str(value))
 
 

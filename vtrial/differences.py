@@ -9,12 +9,12 @@ import pandas as pd
 from vtrial.characteristics import clustered_mcse
 from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.estimate.kaplan_meier import Z95
-from vtrial.scenario.sweep import shown
+from vtrial.model.vocabulary import ALL_ARMS, status_of
 
 if TYPE_CHECKING:
     from vtrial.result import Result
 
-COLUMNS = ("cell", "metric", "difference", "mcse", "low", "high", "trials", "method")
+COLUMNS = ("cell", "arm", "metric", "difference", "mcse", "mc_low", "mc_high", "status", "trials", "method")
 
 
 def table(result: "Result") -> pd.DataFrame:
@@ -25,6 +25,7 @@ def table(result: "Result") -> pd.DataFrame:
     """
     first, *others = result.protocols
     rows: list[dict[str, Any]] = []
+    columns = result.scenario.columns
     by_cell = {cell: part for cell, part in result.trials.groupby("cell", sort=True)}
     exact: Any = result.characteristics[result.characteristics["method"] == "exact"]
     base = _numbers(by_cell[0])
@@ -33,7 +34,7 @@ def table(result: "Result") -> pd.DataFrame:
         here = _numbers(by_cell[place])
         most = max((first, protocol), key=lambda p: p.worlds.size)
         draws = (np.arange(len(by_cell[0])) % most.worlds.size).astype(np.int64)
-        swept = {key: shown(value) for key, value in result.scenario.cells[place].swept.items()}
+        swept = columns[place]
         found: list[dict[str, Any]] = []
         for metric in [name for name in here if name in base]:
             difference = here[metric] - base[metric]
@@ -48,12 +49,13 @@ def table(result: "Result") -> pd.DataFrame:
                 estimate = float(row["estimate"] - known.loc[row["metric"], "estimate"])
                 found.append(_row(place, row["metric"], estimate, 0.0, 0, "exact"))
         rows += [row | swept for row in found]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *result.scenario.swept])
+    return pd.DataFrame(rows, columns=[*COLUMNS, *result.scenario.column_names])
 
 
 def _row(cell: int, metric: str, estimate: float, mcse: float, trials: int, method: str) -> dict[str, Any]:
     half = 0.0 if math.isnan(mcse) else Z95 * mcse
-    values = (cell, metric, estimate, mcse, estimate - half, estimate + half, trials, method)
+    limits = (estimate - half, estimate + half)
+    values = (cell, ALL_ARMS, metric, estimate, mcse, *limits, status_of(estimate), trials, method)
     return dict(zip(COLUMNS, values, strict=True))
 
 

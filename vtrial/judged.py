@@ -63,7 +63,7 @@ class Judged:
 
 
 def _months(value: float) -> str:
-    return f"{value:.2f} months" if np.isfinite(value) else "not estimable"
+    return f"{value:.2f} months" if np.isfinite(value) else "not reached" if np.isinf(value) else "not estimable"
 
 
 def judge(

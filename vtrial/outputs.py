@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import pandas as pd
 
-from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
+
+_GUESSED = 100  # rows from which a reader guesses what a column holds
 
 
 def writable(out: str | os.PathLike[str]) -> Path:
@@ -53,8 +53,8 @@ def write_page(path: str | os.PathLike[str], page: Callable[[], str]) -> Path:
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, "NE" for what is not estimable, whole or not at all."""
-    write(path, lambda temporary: not_estimable(table).to_csv(temporary, index=False, lineterminator="\n"))
+    """Write a table as CSV, whole or not at all: `inf` for what is not reached, empty for what is not estimable."""
+    write(path, lambda temporary: as_written(table).to_csv(temporary, index=False, lineterminator="\n"))
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -63,13 +63,18 @@ def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     write(folder / "manifest.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def not_estimable(table: pd.DataFrame) -> pd.DataFrame:
-    """The table as it is written: NE in place of +inf."""
-    shown = table.copy()
+def as_written(table: pd.DataFrame) -> pd.DataFrame:
+    """The table as it is written: numbers that every reader of CSV files takes for numbers without being told.
+
+    polars guesses a column's type from its first 100 rows: where all of them are missing, missing numbers of the column
+    are written "NaN".
+    """
+    written = table.copy()
     for column in table.columns[[kind.kind == "f" for kind in table.dtypes]]:
-        if np.isinf(table[column]).any():
-            shown[column] = table[column].astype(object).where(~np.isinf(table[column]), NOT_ESTIMABLE)
-    return shown
+        missing = table[column].isna()
+        if missing.head(_GUESSED).all() and not missing.all():
+            written[column] = table[column].astype(object).where(~missing, "NaN")
+    return written
 
 
 def provenance(read: Evidence, posteriors: dict[float, Posterior]) -> dict[str, Any]:

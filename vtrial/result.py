@@ -212,6 +212,7 @@ def run(
     simulation = scenario.design.simulation
     tables: dict[int, pd.DataFrame] = {}
     trial_tables: dict[int, pd.DataFrame] = {}
+    swept = scenario.columns
     done, total = 0, simulation.trials * len(scenario.cells)
 
     def step(more: int) -> None:
@@ -228,7 +229,7 @@ def run(
                 "enrolled in some trial: attrition is too high"
             )
         tables[cell.number] = characteristics.table(
-            protocol, outcome, cell=cell.number, swept=cell.swept, seed=simulation.seed
+            protocol, outcome, cell=cell.number, swept=swept[cell.number], seed=simulation.seed
         )
         trial_tables[cell.number] = characteristics.trials_table(protocol, outcome, cell=cell.number)
     in_order = range(len(scenario.cells))  # cells that were simulated together come together

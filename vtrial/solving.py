@@ -172,7 +172,7 @@ class _Search:
         return asked
 
     def _table(self, tried: list[Any], parts: list[list[dict[str, Any]]]) -> pd.DataFrame:
-        columns = ["estimate", "mcse", "low", "high", "method"]
+        columns = ["estimate", "mcse", "mc_low", "mc_high", "method"]
         table = pd.DataFrame([{name: row[name] for name in columns} for row in parts[0]])
         table.insert(0, "value", pd.Series(tried, dtype=object))
         least, most = self.section.at_least, self.section.at_most

@@ -96,7 +96,7 @@ def value_of(seen: Seen, time: tuple[str, str], place: str) -> float:
     endpoint, method = time
     if method == "median":
         if endpoint not in seen.median:
-            raise InputError(f"{place}: median has no '{endpoint}', which this look needs (months; inf: not estimable)")
+            raise InputError(f"{place}: median has no '{endpoint}', which this look needs (months; inf: not reached)")
         return seen.median[endpoint] * DAYS
     if endpoint not in seen.log_rank:
         raise InputError(

@@ -7,15 +7,18 @@ from numpy.typing import NDArray
 
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.kaplan_meier import Z95
+from vtrial.model.vocabulary import ALL_ARMS, status_of
 
-COLUMNS = ("cell", "metric", "estimate", "mcse", "low", "high", "trials", "method")
+COLUMNS = ("cell", "arm", "metric", "estimate", "mcse", "mc_low", "mc_high", "status", "trials", "method")
 
 Array = NDArray[np.float64]
 Row = dict[str, object]
 
 
 def row(metric: str, estimate: float, mcse: float, low: float, high: float, trials: int, method: str) -> Row:
-    return dict(zip(COLUMNS[1:], (metric, estimate, mcse, low, high, trials, method), strict=True))
+    """A figure of the whole trial. low, high: its 95% Monte Carlo interval."""
+    values = (ALL_ARMS, metric, estimate, mcse, low, high, status_of(estimate), trials, method)
+    return dict(zip(COLUMNS[1:], values, strict=True))
 
 
 def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:

@@ -16,7 +16,6 @@ from vtrial.estimate.times import LANDMARKS, Curve, Estimate
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 
-NOT_ESTIMABLE = "NE"
 QUANTILES = (("q025", 0.025), ("q50", 0.5), ("q975", 0.975))
 
 
@@ -65,11 +64,13 @@ def rows(
             metric = f"{prefix}.median" if part == "median" else f"{prefix}.median.{part}"
             values = getattr(estimate, part).astype(float)
             for label, q in QUANTILES:
-                yield quantile(f"{metric}.{label}", values, q)
-            yield mean(f"{metric}.ne", np.isinf(values).astype(float), proportion=True)
+                yield quantile(f"{metric}.{label}", values[~np.isnan(values)], q)
+            yield mean(f"{metric}.nr", np.isinf(values).astype(float), proportion=True)
+            yield mean(f"{metric}.ne", np.isnan(values).astype(float), proportion=True)
         with np.errstate(invalid="ignore"):
             width = (estimate.high - estimate.low).astype(float)
         width = np.where(np.isfinite(estimate.high), width, np.inf)
+        width[np.isnan(estimate.low)] = np.nan
         yield quantile(f"{prefix}.median.width.q50", width, 0.5)
         for month, survival in _survival(estimate).items():
             row = mean(f"{prefix}.s{month}", survival.astype(float))

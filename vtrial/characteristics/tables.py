@@ -1,12 +1,14 @@
 """trials -> operating characteristics: a tidy table, every figure with its Monte Carlo error.
 
-Columns: cell, metric, estimate, mcse, low, high, trials, method, and one for each swept key. `method` is
-"simulated" or "exact". `low` and `high` are the 95% Monte Carlo interval (how well we know the number), never
-the spread over trials, which is metrics of its own (`orr.rate.q025`).
+Columns: `COLUMNS`, and one for each swept key (see `vtrial.scenario.sweep.columns`). `arm` is "all": a figure of the
+whole trial. `method` is "simulated" or "exact". `mc_low` and `mc_high` are the 95% Monte Carlo interval (how well we
+know the number), never the spread over trials, which is metrics of its own (`orr.rate.q025`). `status` says whether
+the estimate is a number: "estimated", "NR" (not reached, +inf) or "NE" (not estimable, NaN and empty in files).
 """
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,20 +22,19 @@ from vtrial.estimate.kaplan_meier import Z95
 from vtrial.exact.looks import probabilities as of_looks
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
-from vtrial.scenario.sweep import shown
 from vtrial.world import World
 
 WORTHWHILE = 0.8  # power from which on a design is worth running in a world
 _EXACT_SHIFTS = 10_000  # worlds over which a fixed world's between-trial shift is averaged
 
 
-def table(protocol: Protocol, outcome: Outcome, *, cell: int, swept: dict[str, object], seed: int) -> pd.DataFrame:
-    """The operating characteristics of one cell."""
+def table(protocol: Protocol, outcome: Outcome, *, cell: int, swept: dict[str, Any], seed: int) -> pd.DataFrame:
+    """The operating characteristics of one cell. swept: its columns."""
     rows = [*_simulated(protocol, outcome, seed), *exact_rows(protocol, seed)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS[1:]))
     frame.insert(0, "cell", cell)
     for key, value in swept.items():
-        frame[key] = shown(value)
+        frame[key] = value
     return frame
 
 

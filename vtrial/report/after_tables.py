@@ -13,7 +13,7 @@ from vtrial.estimate.proportions import WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.report.tables import drawn
-from vtrial.report.words import number, point
+from vtrial.report.words import estimate, number, point
 from vtrial.report.words_of_looks import ended_in_words
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def told(result: "Result", metric: str, cell: int, digits: int = 4) -> str:
     rows = table[(table["cell"] == cell) & (table["metric"] == metric)].set_index("method")
     if "simulated" not in rows.index:
         return "–"
-    estimate, mcse = rows.loc["simulated", ["estimate", "mcse"]].astype(float)
-    known = f" (exact {number(float(rows.at['exact', 'estimate']), digits)})" if "exact" in rows.index else ""
+    value, mcse = rows.loc["simulated", ["estimate", "mcse"]].astype(float)
+    known = f" (exact {estimate(float(rows.at['exact', 'estimate']), digits)})" if "exact" in rows.index else ""
     error = "" if math.isnan(mcse) else f" ± {number(mcse, digits)}"  # none of one trial alone
-    return f"{number(estimate, digits)}{error}{known}"
+    return f"{estimate(value, digits)}{error}{known}"
 
 
 def judged(result: "Result") -> dict[str, str]:

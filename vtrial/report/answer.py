@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.estimate.proportions import WORDS, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES
+from vtrial.model.vocabulary import NOT_REACHED, months_in_words, status_of
 from vtrial.report import answer_of_looks
-from vtrial.report.words import capitalised, claim, claim_of, number, point
+from vtrial.report.words import capitalised, claim, claim_of, estimate, number, point
 from vtrial.report.words_of_looks import headlines
 from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.sweep import shown
@@ -115,15 +115,15 @@ def characteristics_in_short(result: "Result") -> pd.DataFrame:
     table: Any = result.characteristics
     exact = table[table["method"] == "exact"].set_index(["cell", "metric"])["estimate"]
     simulated = table[table["method"] == "simulated"]
-    keys = result.scenario.swept
+    keys = result.scenario.column_names
     wanted = simulated["metric"].str.endswith((".reject", ".error"))
     if not keys:
         wanted |= simulated["metric"].str.fullmatch(r"n\.infused|[a-z0-9]+\.rate|orr\.enrolled\.rate")
-    medians = [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")]
+    medians = [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "nr")]
     wanted |= simulated["metric"].isin([*medians, *precision(result), *of_looks(result)])
     rows = simulated[wanted].copy()
     rows["exact"] = [exact.get((cell, metric)) for cell, metric in zip(rows["cell"], rows["metric"], strict=True)]
-    return rows[[*keys, "metric", "estimate", "mcse", "low", "high", "exact"]].reset_index(drop=True)
+    return rows[[*keys, "metric", "estimate", "mcse", "mc_low", "mc_high", "exact"]].reset_index(drop=True)
 
 
 def of_looks(result: "Result") -> list[str]:
@@ -135,7 +135,7 @@ def precision(result: "Result") -> list[str]:
     """The metrics of how well the median is known that answers the question; none where a rate or a test answers it."""
     metric = _headline(result)[0]
     median = metric.removesuffix(".q50")
-    return [] if median == metric else [f"{median}.width.q50", f"{median}.high.ne"]
+    return [] if median == metric else [f"{median}.width.q50", f"{median}.high.nr"]
 
 
 def notebook(result: "Result") -> str:
@@ -144,11 +144,17 @@ def notebook(result: "Result") -> str:
 
     title = html.escape(result.scenario.design.title or result.scenario.name)
     rows = characteristics_in_short(result)
-    for column in ("estimate", "mcse", "low", "high", "exact"):
-        rows[column] = ["" if pd.isna(value) else number(value) for value in rows[column]]
+    for column in ("estimate", "mcse", "mc_low", "mc_high", "exact"):
+        rows[column] = [_cell(value, column) for value in rows[column]]
     table = rows.to_html(index=False, na_rep="", border=0)
     warned = "".join(f"<p><b>Warning:</b> {html.escape(text)}.</p>" for text in result.warnings)
     return f"<h3>{title}</h3><p>{html.escape(sentence(result))}</p>{warned}{table}"
+
+
+def _cell(value: float, column: str) -> str:
+    if column == "estimate":
+        return estimate(value)
+    return "" if pd.isna(value) else number(value)
 
 
 def _headline(result: "Result") -> tuple[str, str]:
@@ -204,24 +210,24 @@ def _precision(result: "Result", metric: str, cell: int) -> str:
     """The middle over trials of an observed median and of the width of its interval; how often there is none."""
     median = metric.removesuffix(".q50")
     wide = _middle(result, f"{median}.width.q50", cell)
-    wide = "has no upper limit" if wide == NOT_ESTIMABLE else f"is {wide} wide"
-    never, open_ = (_share(result, f"{median}.{part}", cell) for part in ("ne", "high.ne"))
+    wide = "has no upper limit" if wide == NOT_REACHED else f"is {wide} wide"
+    never, open_ = (_share(result, f"{median}.{part}", cell) for part in ("nr", "high.nr"))
     return (
-        f"{_middle(result, metric, cell)} (its 95% interval {wide} in the middle trial; not estimable: the median in "
+        f"{_middle(result, metric, cell)} (its 95% interval {wide} in the middle trial; not reached: the median in "
         f"{never} of the trials, its upper limit in {open_})"
     )
 
 
 def _months(result: "Result", metric: str, cell: int) -> str:
     """The middle over trials of an observed median, and how often there is none."""
-    never = _share(result, f"{metric.removesuffix('.q50')}.ne", cell)
-    return f"{_middle(result, metric, cell)} (not estimable in {never} of the trials)"
+    never = _share(result, f"{metric.removesuffix('.q50')}.nr", cell)
+    return f"{_middle(result, metric, cell)} (not reached in {never} of the trials)"
 
 
 def _middle(result: "Result", metric: str, cell: int) -> str:
     value, mcse = result.value(metric, cell=cell)
     error = "" if math.isnan(mcse) else f" ± {mcse:.2f}"
-    return NOT_ESTIMABLE if math.isinf(value) else f"{value:.2f}{error} months"
+    return f"{value:.2f}{error} months" if math.isfinite(value) else status_of(value)
 
 
 def _share(result: "Result", metric: str, cell: int) -> str:
@@ -232,12 +238,12 @@ def _share(result: "Result", metric: str, cell: int) -> str:
 
 
 def _month(value: float) -> str:
-    return f"{value:.1f}" if math.isfinite(value) else NOT_ESTIMABLE
+    return months_in_words(value)
 
 
 def _number(result: "Result", metric: str, cell: int) -> str:
-    estimate, mcse = result.value(metric, cell=cell)
+    value, mcse = result.value(metric, cell=cell)
     rows: Any = result.characteristics
     exact = rows[(rows["cell"] == cell) & (rows["metric"] == metric) & (rows["method"] == "exact")]
     known = "" if exact.empty else f", exact {exact['estimate'].iloc[0]:.4f}"
-    return f"{estimate:.4f} (±{number(mcse)}{known})"
+    return f"{estimate(value)} (±{number(mcse)}{known})"

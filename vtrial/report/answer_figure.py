@@ -33,10 +33,10 @@ def answer_figure(result: "Result") -> Figure:
             over_cut.medians(result, endpoint),
             name="medians-over-sweep",
             caption=f"Left: the median {WORDS[endpoint]} that a trial observes and its 95% limits, median over trials "
-            "(mark) and 95% of trials (line; an arrow where the upper end is not estimable; no mark where the median "
-            f"over trials is not), over {over}. Right: the share of trials in which each is not estimable, with its "
+            "(mark) and 95% of trials (line; an arrow where the upper end is not reached; no mark where the median "
+            f"over trials is not), over {over}. Right: the share of trials in which each is not reached, with its "
             "95% Monte Carlo interval.",
-            description=f"Median {WORDS[endpoint]} with limits, and share not estimable, over {over}.",
+            description=f"Median {WORDS[endpoint]} with limits, and share not reached, over {over}.",
         )
     if asked := looks.probabilities(result):
         return drawn(

@@ -1,6 +1,5 @@
 """The answer of a design with looks, or of one that names the metrics that answer it (`answer`), in one sentence."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,12 +9,11 @@ from vtrial import exact
 from vtrial import look_characteristics as looks
 from vtrial.after_stopping import told
 from vtrial.characteristics import survival as curves
-from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.errors import InputError, nearest
 from vtrial.estimate.proportions import WORDS, Endpoint
 from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS
 from vtrial.protocol import Protocol
-from vtrial.report.words import capitalised, claim_of, listed, metric_in_words, number, percent, point
+from vtrial.report.words import capitalised, claim_of, estimate, listed, metric_in_words, number, percent, point
 from vtrial.report.words_of_looks import headlines, look_in_words, stops_in_words
 from vtrial.scenario.sections import Design
 
@@ -99,7 +97,7 @@ def known(protocol: Protocol) -> list[str]:
     for stem in (curves.name(protocol, curve) for curve in plan.curves):
         found += [f"{stem}.n", f"{stem}.events", f"{stem}.median.width.q50", *(f"{stem}.s{m}" for m in LANDMARKS)]
         parts = ("median", "median.low", "median.high")
-        found += [f"{stem}.{part}.{q}" for part in parts for q in ("q025", "q50", "q975", "ne")]
+        found += [f"{stem}.{part}.{q}" for part in parts for q in ("q025", "q50", "q975", "nr", "ne")]
     return found
 
 
@@ -181,7 +179,7 @@ def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> 
     if rows.empty:
         return "not known (not in these trials, or not exactly)"
     method = "simulated" if "simulated" in rows.index else "exact"
-    estimate, mcse = rows.loc[method, ["estimate", "mcse"]].astype(float)
+    value, mcse = rows.loc[method, ["estimate", "mcse"]].astype(float)
     unit = _unit(metric)
     digits = 4 if unit is None else 2
     known = ""
@@ -189,15 +187,14 @@ def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> 
         known = ", exact but for the number of draws"
     elif "exact" in rows.index:
         known = f", exact {float(rows.at['exact', 'estimate']):.{digits}f}"
-    value = NOT_ESTIMABLE if math.isinf(estimate) else number(estimate, digits)
-    return f"{value} (±{number(mcse, digits)}{known}){f' {unit}' if short and unit else ''}"
+    return f"{estimate(value, digits)} (±{number(mcse, digits)}{known}){f' {unit}' if short and unit else ''}"
 
 
 def _unit(metric: str) -> str | None:
     """What a metric counts; None for a probability, or a rate."""
     if metric.startswith("n.") or metric.endswith((".n", ".events", ".responses")):
         return "patients"
-    shares = metric.endswith(".ne") or ".coverage" in metric
+    shares = metric.endswith((".ne", ".nr")) or ".coverage" in metric
     months = metric.startswith(("duration", "follow_up")) or (".median." in metric and not shares)
     return "months" if months else None
 

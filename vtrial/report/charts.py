@@ -200,7 +200,10 @@ def _swept_table(result: "Result", words: dict[str, str]) -> tuple[Any, str, lis
                     "others": ", ".join(f"{key} = {shown(cell.swept[key])}" for key in others),
                     "cell": point(cell.swept),
                     "metric": metric_words,
-                    **{name: float(found[name]) for name in ("estimate", "mcse", "low", "high")},
+                    "estimate": float(found["estimate"]),
+                    "mcse": float(found["mcse"]),
+                    "low": float(found["mc_low"]),
+                    "high": float(found["mc_high"]),
                     "exact": float(exact.get(metric, math.nan)),
                 }
             )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
+from vtrial.model.vocabulary import months_in_words
 from vtrial.report.words import point
 
 if TYPE_CHECKING:
@@ -17,27 +18,27 @@ _SHAPES = {"lower 95% limit": "triangle-up", "median": "circle", "upper 95% limi
 
 
 def table(result: "Result", endpoint: str) -> pd.DataFrame:
-    """A row a cell and part of the estimate: quantiles over trials in months (+inf: NE), share of trials without."""
+    """A row a cell and part of the estimate: quantiles over trials in months (+inf: NR), share of trials without."""
     simulated: Any = result.characteristics[result.characteristics["method"] == "simulated"]
     simulated, rows = simulated.set_index(["cell", "metric"]), []
     for cell in result.scenario.cells:
         for part, metric in _PARTS.items():
             found = {q: result.value(f"{endpoint}.{metric}.{q}", cell=cell.number)[0] for q in ("q025", "q50", "q975")}
-            never = simulated.loc[(cell.number, f"{endpoint}.{metric}.ne")]
-            share = {"ne": never["estimate"], "low": never["low"], "high": never["high"]}
+            never = simulated.loc[(cell.number, f"{endpoint}.{metric}.nr")]
+            share = {"nr": never["estimate"], "low": never["mc_low"], "high": never["mc_high"]}
             rows.append({"cell": point(cell.swept), "part": part} | found | share)
     return pd.DataFrame(rows)
 
 
 def medians(result: "Result", endpoint: str) -> Any:
-    """Median and limits over trials in each cell, and beside them how often they are not estimable."""
+    """Median and limits over trials in each cell, and beside them how often they are not reached."""
     data = table(result, endpoint)
     known = [v for v in data[["q025", "q50", "q975"]].to_numpy().ravel() if math.isfinite(v)]
     end = 3.0 * math.ceil((max(known, default=3.0) + 0.5) / 3)
     data["open"] = ~data["q975"].map(math.isfinite)
     data["from"], data["to"] = data["q025"].clip(upper=end), data["q975"].clip(upper=end)
     for q in ("q025", "q50", "q975"):
-        data[f"{q}_words"] = [f"{v:.1f}" if math.isfinite(v) else "NE" for v in data[q]]
+        data[f"{q}_words"] = [months_in_words(v) for v in data[q]]
     data["middle"] = [v if math.isfinite(v) else None for v in data["q50"]]
     data = data.drop(columns=["q025", "q50", "q975"])
     y = alt.Y("cell:N", title=None, sort=list(dict.fromkeys(data["cell"])), axis=alt.Axis(labelLimit=360, grid=True))
@@ -51,7 +52,7 @@ def medians(result: "Result", endpoint: str) -> Any:
         alt.Tooltip("q50_words:N", title="median over trials, months"),
         alt.Tooltip("q025_words:N", title="95% of trials, from"),
         alt.Tooltip("q975_words:N", title="to"),
-        alt.Tooltip("ne:Q", title="not estimable in", format=".1%"),
+        alt.Tooltip("nr:Q", title="not reached in", format=".1%"),
     ]
     base = alt.Chart(data).encode(y=y, yOffset=offset, color=colour, tooltip=tooltip)
     scale = alt.Scale(domain=[0, end], nice=False)
@@ -69,13 +70,13 @@ def medians(result: "Result", endpoint: str) -> Any:
     bare = base.encode(y=y.axis(alt.Axis(labels=False, ticks=False, grid=True)))
     share = alt.X(
         "low:Q",
-        title="share of trials, not estimable",
+        title="share of trials, not reached",
         scale=shares,
         axis=alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1]),
     )
     right = alt.layer(
         bare.mark_rule(strokeWidth=2).encode(x=share, x2="high:Q"),
-        bare.mark_point(filled=True, size=45, opacity=1).encode(x="ne:Q", shape=shape),
+        bare.mark_point(filled=True, size=45, opacity=1).encode(x="nr:Q", shape=shape),
         width=180,
         height=alt.Step(13),
     )

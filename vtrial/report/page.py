@@ -211,7 +211,7 @@ def _times(result: "Result") -> dict[str, Any]:
             caption=f"Kaplan-Meier curves of {WORDS[endpoint]} in {trials} as each data cut shows them: pointwise "
             f"median and bands over trials, to the last month at which {survival.KEPT:.0%} of the trials have a curve. "
             f"Black: the published median with its 95% limits{orientation}, at 50%; an arrow is an upper limit that "
-            "was not estimable. Below: patients at risk, median over trials. "
+            "was not reached. Below: patients at risk, median over trials. "
             + (_ASSUMED_OF_TIMES if endpoint != "os" else "Those alive are censored at their last attended visit."),
             description=f"Survival over months for {WORDS[endpoint]}: median and bands over trials, published median.",
         )

@@ -10,10 +10,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial import engine, truth
-from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint
+from vtrial.model.vocabulary import months_in_words
 from vtrial.report.tables import drawn
 
 if TYPE_CHECKING:
@@ -118,25 +118,21 @@ def visits_varied(result: "Result") -> pd.DataFrame:
             median = outcome.curves[endpoint, "all"].median.astype(float)
             low, middle, high = np.quantile(median, (0.025, 0.5, 0.975), method="inverted_cdf")
             row |= {f"{endpoint}.q50": middle, f"{endpoint}.q025": low, f"{endpoint}.q975": high}
-            row[f"{endpoint}.ne"] = float(np.isinf(median).mean())
+            row[f"{endpoint}.nr"] = float(np.isinf(median).mean())
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def visits_varied_table(table: pd.DataFrame, id_: str) -> Markup:
     """`visits_varied` for readers."""
-
-    def months(value: float) -> str:
-        return f"{value:.1f}" if math.isfinite(value) else NOT_ESTIMABLE
-
     frame = pd.DataFrame({"what": table["what"]})
     labels, spanners = {"what": ""}, {}
     for endpoint in (endpoint for endpoint in ENDPOINTS if f"{endpoint}.q50" in table):
         q50, q025, q975 = (table[f"{endpoint}.{part}"] for part in ("q50", "q025", "q975"))
-        frame[endpoint] = [months(value) for value in q50]
-        frame[f"{endpoint} range"] = [f"{months(a)} – {months(b)}" for a, b in zip(q025, q975, strict=True)]
-        frame[f"{endpoint} ne"] = [f"{share:.1%}" for share in table[f"{endpoint}.ne"]]
-        labels |= {endpoint: "median", f"{endpoint} range": "95% of trials", f"{endpoint} ne": "NE in"}
-        spanners[f"median {endpoint.upper()}, months"] = [endpoint, f"{endpoint} range", f"{endpoint} ne"]
+        frame[endpoint] = [months_in_words(value) for value in q50]
+        frame[f"{endpoint} range"] = [" – ".join(map(months_in_words, pair)) for pair in zip(q025, q975, strict=True)]
+        frame[f"{endpoint} nr"] = [f"{share:.1%}" for share in table[f"{endpoint}.nr"]]
+        labels |= {endpoint: "median", f"{endpoint} range": "95% of trials", f"{endpoint} nr": "NR in"}
+        spanners[f"median {endpoint.upper()}, months"] = [endpoint, f"{endpoint} range", f"{endpoint} nr"]
     right = [column for column in frame.columns if column != "what"]
     return drawn(frame, id_, labels=labels, right=right, spanners=spanners)

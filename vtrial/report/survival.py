@@ -15,6 +15,7 @@ from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
 from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS, WORDS, TimeEndpoint
+from vtrial.model.vocabulary import months_in_words
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence
@@ -211,14 +212,14 @@ def _published(evidence: "Evidence", endpoint: str) -> pd.DataFrame:
         return pd.DataFrame()
     row: Any = evidence.facts.loc[fact]
     value, low, high = (float(row[c]) for c in ("value", "low", "high"))
-    words = [f"{v:g}" if math.isfinite(v) else "NE" for v in (value, low, high)]
+    words = [months_in_words(v, "g") for v in (value, low, high)]
     what = f"published median, 95% interval: {words[0]} ({words[1]} to {words[2]})"
     shown = {"what": what, "value": value, "low": low, "high": high, "half": 0.5}
     return pd.DataFrame([shown | {"open": not math.isfinite(high)}])
 
 
 def _marks(published: pd.DataFrame, x: Any, colour: Any) -> list[Any]:
-    """The published median as a dot with its limits, an arrow where the upper one was not estimable."""
+    """The published median as a dot with its limits, an arrow where the upper one was not reached."""
     if published.empty:
         return []
     base = alt.Chart(published).encode(y="half:Q", color=colour, tooltip=[alt.Tooltip("what:N", title="study")])

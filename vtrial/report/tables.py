@@ -16,7 +16,7 @@ from vtrial.evidence.priors import Normal, Priors
 from vtrial.posterior import DESCRIBED, Posterior
 from vtrial.report.answer import of_looks, precision
 from vtrial.report.fitted import fitted_rates
-from vtrial.report.words import metric_in_words, number
+from vtrial.report.words import estimate, metric_in_words, number
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def never(result: "Result") -> list[str]:
 
 def headlines() -> list[str]:
     """The metrics of times that stand among the rates: the medians of all patients."""
-    return [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "ne")]
+    return [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "nr")]
 
 
 def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
@@ -198,7 +198,7 @@ def _figures(result: "Result", wanted: Any) -> Any:
     for _, row in everything.iterrows():
         group, words = metric_in_words(result, row["metric"])
         counted = group == "Patients" or row["metric"].endswith((".n", ".events"))
-        digits = 2 if counted or (group.endswith("months") and not row["metric"].endswith(".ne")) else 4
+        digits = 2 if counted or (group.endswith("months") and not row["metric"].endswith((".ne", ".nr"))) else 4
         key = (row["cell"], row["metric"])
         known = exact.loc[key] if key in exact.index else None
         rows.append(
@@ -207,11 +207,11 @@ def _figures(result: "Result", wanted: Any) -> Any:
                 "group": group,
                 "words": words,
                 "metric": row["metric"],
-                "simulated": number(row["estimate"], digits) if key in both else "",
+                "simulated": estimate(row["estimate"], digits) if key in both else "",
                 "error": number(row["mcse"], digits) if key in both else "",
-                "low": number(row["low"], digits) if key in both else "",
-                "high": number(row["high"], digits) if key in both else "",
-                "exact": "" if known is None else number(known["estimate"]),
+                "low": number(row["mc_low"], digits) if key in both else "",
+                "high": number(row["mc_high"], digits) if key in both else "",
+                "exact": "" if known is None else estimate(known["estimate"]),
                 "exact_error": "" if known is None else _error(known["mcse"]),
             }
         )

@@ -8,10 +8,11 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial import engine
-from vtrial.characteristics.survival import NOT_ESTIMABLE, name
+from vtrial.characteristics.survival import name
 from vtrial.curves import DAYS
 from vtrial.estimate.times import LANDMARKS, WORDS
 from vtrial.evidence.times import months_between
+from vtrial.model.vocabulary import months_in_words
 from vtrial.report.tables import drawn
 from vtrial.report.words import capitalised, number
 
@@ -24,7 +25,7 @@ _PARTS = {"median": "median", "low": "median.low", "high": "median.high"}
 _STATISTICS = {"median": "median", "low": "lower limit", "high": "upper limit"}
 _DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR"}
 COLUMNS = (
-    "fact", "what", "statistic", "published", "q50", "q025", "q975", "not_estimable", "inside95", "use", "trials",
+    "fact", "what", "statistic", "published", "q50", "q025", "q975", "not_reached", "inside95", "use", "trials",
 )  # fmt: skip
 _RETREATED = (
     ("retreatment.retreated.all", "retreated.n", "patients retreated after progression"),
@@ -34,11 +35,11 @@ NOTHING_PUBLISHED = pd.DataFrame(columns=list(COLUMNS))
 
 
 def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
-    """A row a published number and statistic; +inf is "not estimable".
+    """A row a published number and statistic; +inf is "not reached".
 
     Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths",
     "follow-up", "patients"), published, q50, q025 and q975 (of the same statistic over trials, order statistics),
-    not_estimable (share of trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check":
+    not_reached (share of trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check":
     held back), trials. Without rows where no curve is estimated.
     """
     protocol = result.protocols[cell]
@@ -54,7 +55,7 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
         rows.append(
             {
                 "fact": fact, "what": what, "statistic": statistic, "published": value, "q50": middle, "q025": low,
-                "q975": high, "not_estimable": float(np.isinf(values).mean()), "inside95": bool(low <= value <= high),
+                "q975": high, "not_reached": float(np.isinf(values).mean()), "inside95": bool(low <= value <= high),
                 "use": str(facts.at[fact, "use"]), "trials": len(values),
             }
         )  # fmt: skip
@@ -148,24 +149,24 @@ def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int =
         row = group | {"of": _group(protocol, curve[1]).removeprefix(", ").strip() or "all"}
         row |= {part: number(found[f"{prefix}.{part}"], 1) for part in ("n", "events")}
         row |= {part: over_trials(metric) for part, metric in _PARTS.items()}
-        row |= {f"ne_{part}": f"{found[f'{prefix}.{metric}.ne']:.1%}" for part, metric in _PARTS.items()}
+        row |= {f"nr_{part}": f"{found[f'{prefix}.{metric}.nr']:.1%}" for part, metric in _PARTS.items()}
         row |= {f"s{month}": _shown(found[f"{prefix}.s{month}"], ".0%") for month in LANDMARKS}
         rows.append(row)
         fact = f"{curve[0]}.all" if curve[1] == "all" else prefix
         if fact in told and "median" in told[fact].index:
             row = group | {"of": f"published [{fact}, {told[fact]['use'].iloc[0]}]"}
             rows.append(row | {part: _told(told[fact], words) for part, words in _STATISTICS.items()})
-    parts, ne, at = list(_PARTS), [f"ne_{part}" for part in _PARTS], [f"s{month}" for month in LANDMARKS]
-    frame = pd.DataFrame(rows)[["group", "of", "n", "events", *parts, *ne, *at]].fillna("")
+    parts, nr, at = list(_PARTS), [f"nr_{part}" for part in _PARTS], [f"s{month}" for month in LANDMARKS]
+    frame = pd.DataFrame(rows)[["group", "of", "n", "events", *parts, *nr, *at]].fillna("")
     labels = {"of": "patients", "n": "number", "low": "lower limit", "high": "upper limit"}
-    labels |= {"ne_median": "median", "ne_low": "lower", "ne_high": "upper"} | {f"s{m}": str(m) for m in LANDMARKS}
+    labels |= {"nr_median": "median", "nr_low": "lower", "nr_high": "upper"} | {f"s{m}": str(m) for m in LANDMARKS}
     spanners = {
         "mean": ["n", "events"],
         "median over trials (95% of trials)": parts,
-        "not estimable in": ne,
+        "not reached in": nr,
         "Kaplan-Meier at month": at,
     }
-    right = ["n", "events", *parts, *ne, *at]
+    right = ["n", "events", *parts, *nr, *at]
     return drawn(frame, id_, group="group", labels=labels, right=right, spanners=spanners)
 
 
@@ -199,9 +200,7 @@ def _told(told: pd.DataFrame, statistic: str) -> str:
 
 
 def _shown(value: Any, form: str) -> str:
-    if math.isnan(value):
-        return "–"
-    return format(float(value), form) if math.isfinite(float(value)) else NOT_ESTIMABLE
+    return months_in_words(float(value), form)
 
 
 def _in_words(protocol: "Protocol", curve: Any) -> str:

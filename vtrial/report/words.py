@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from vtrial import look_characteristics as looks
 from vtrial.characteristics import WORTHWHILE
-from vtrial.characteristics.survival import NOT_ESTIMABLE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
+from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED
 from vtrial.report.words_of_looks import look_in_words
 from vtrial.scenario import TestSection
 from vtrial.scenario.sweep import shown
@@ -42,6 +42,7 @@ _OVER_TRIALS = {
     "q025": "2.5% quantile over trials",
     "q50": "median over trials",
     "q975": "97.5% quantile over trials",
+    "nr": "share of trials in which it is not reached",
     "ne": "share of trials in which it is not estimable",
 }
 _OF_MEDIAN = {
@@ -157,10 +158,15 @@ def point(swept: dict[str, object]) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number for a table; what is not known is a dash, what is not estimable (infinite) is NE."""
+    """A number for a table; what is not known is a dash, what is not reached (infinite) is NR."""
     if value is not None and math.isinf(value):
-        return NOT_ESTIMABLE
+        return NOT_REACHED
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def estimate(value: float, digits: int = 4) -> str:
+    """As `number`, of an estimate: one that is missing is not estimable."""
+    return NOT_ESTIMABLE if math.isnan(value) else number(value, digits)
 
 
 def listed(names: Iterable[str]) -> str:

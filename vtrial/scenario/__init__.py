@@ -63,6 +63,16 @@ class Scenario:
         return list(self.cells[0].swept)
 
     @property
+    def columns(self) -> list[dict[str, Any]]:
+        """The swept values of each cell as columns of a table."""
+        return sweep.columns([cell.swept for cell in self.cells])
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns of all cells, in order."""
+        return list(dict.fromkeys(name for row in self.columns for name in row))
+
+    @property
     def sha256(self) -> str:
         """Hash of the scenario's data."""
         return hashlib.sha256(json.dumps(self.raw, sort_keys=True, default=str).encode()).hexdigest()

@@ -10,6 +10,7 @@ from vtrial.cohort.disposition import Allocation
 from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS, Scale, TimeEndpoint
 from vtrial.evidence import correlation_names
+from vtrial.model.vocabulary import ALL_ARMS
 from vtrial.scenario import consistent
 from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
 from vtrial.scenario.looks import LookSection, MultiplicitySection
@@ -111,6 +112,10 @@ class ArmSection(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "ArmSection":
+        if self.name == ALL_ARMS:
+            raise ValueError(
+                f"name = '{ALL_ARMS}' is what figures of the whole trial stand under; give it another name"
+            )
         if self.doses is None:
             return self
         for dose in self.doses:

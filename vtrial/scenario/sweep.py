@@ -113,5 +113,43 @@ def shown(value: Any) -> Any:
     return value
 
 
+def columns(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The swept values of each point as columns of a table: numbers stay numbers.
+
+    A table is one column a key (`world.truth.orr`), missing where a point has none. Where a key has both numbers and
+    words its words stand in a column of their own (`cohort.attrition.word`), so that the numbers' column is numeric.
+    """
+    flat = [dict(cell for key, value in point.items() for cell in _cells(key, value)) for point in points]
+    kinds: dict[str, set[bool]] = {}
+    for row in flat:
+        for key, value in row.items():
+            kinds.setdefault(key, set()).add(isinstance(value, str))
+    return [
+        {f"{key}.word" if isinstance(value, str) and len(kinds[key]) > 1 else key: value for key, value in row.items()}
+        for row in flat
+    ]
+
+
+def _cells(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _cells(f"{key}.{name}", inner)
+    elif isinstance(value, list | tuple):
+        yield key, _number(", ".join(str(shown(one)) for one in value))
+    else:
+        yield key, _number(value) if isinstance(value, str) else value
+
+
+def _number(text: str) -> Any:
+    """What a reader of a CSV file makes of a text: "450" is a number."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(value):
+        return text
+    return int(text) if text.strip().lstrip("+-").isdecimal() else value
+
+
 def in_words(swept: dict[str, Any]) -> str:
     return ", ".join(f"{key} = {shown(value)}" for key, value in swept.items())
