@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import vtrial
 from vtrial.characteristics import COLUMNS, clustered_mcse, interval
-from vtrial.outputs import not_estimable
+from vtrial.outputs import write_table
 
 
 def test_one_world_is_the_usual_standard_error():
@@ -78,10 +78,16 @@ def test_the_table_is_tidy(karmma_result):
     assert tuple(table.columns) == COLUMNS
     assert set(table["method"]) == {"simulated", "exact"}
     assert not table.duplicated(["cell", "metric", "method"]).any()
-    figures = table[["estimate", "mcse", "mc_low", "mc_high"]]
+    unknown, figures = table["status"] == "NE", table[["estimate", "mcse", "mc_low", "mc_high"]]
+    assert (table["arm"] == "all").all()
+    assert figures[unknown].isna().all().all()
+    assert table.loc[unknown, "metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.s(6|12|18)").all()
+    assert (table["status"] == "NR").equals(np.isinf(table["estimate"]))
+    table = table[~unknown]
+    figures = figures[~unknown]
     assert not figures.isna().any().any()
     assert (figures > -np.inf).all().all()
-    # not estimable: medians, their limits and widths alone, and then no finite error is stated
+    # not reached: medians, their limits and widths alone, and then no finite error is stated
     endless = np.isinf(figures).any(axis=1)
     assert (
         table.loc[endless, "metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.median(\.low|\.high|\.width)?\.q\d+").all()
@@ -96,25 +102,29 @@ def test_the_table_is_tidy(karmma_result):
     assert (table["mc_low"] <= table["estimate"] + 1e-12).all()
     assert (table["mc_high"] >= table["estimate"] - 1e-12).all()
     simulated = table[table["method"] == "simulated"]
-    of_group = simulated["metric"].str.fullmatch(r"(dor|pfs|os)(\.\w+)?\.s(6|12|18)")
-    assert of_group.sum() == 3 * len(karmma_result.protocols[0].plan.curves)
+    of_group = simulated["metric"].str.contains(r"^(?:dor|pfs|os)(?:\.\w+)?\.(?:s\d+|median)")
     assert (simulated.loc[~of_group, "trials"] == 2000).all()
     assert (table.loc[table["method"] == "exact", "trials"] == 0).all()
 
 
-def test_survival_is_that_of_trials_with_patients_of_the_group(karmma_result):
-    """Nobody responds at 150 in some trials: those say nothing of duration of response there."""
+def test_survival_of_a_group_that_some_trials_lack_is_not_estimable(karmma_result):
+    """Nobody responds at 150 in some trials, and few are followed for long in others: their mean would be biased."""
     table, trials = karmma_result.characteristics.set_index("metric"), karmma_result.trials
-    size = karmma_result.value("dor.150.n")[0]
-    there = trials["dor.150.s12"].notna()
+    there = trials["dor.150.median"].notna()
     assert 0.5 < there.mean() < 0.99
-    assert size < 4
+    assert karmma_result.value("dor.150.n")[0] < 4
     assert (trials.loc[~there, "dor.150.events"] == 0).all()
-    assert np.isinf(trials.loc[~there, "dor.150.median"]).all()
-    row = table.loc["dor.150.s12"]
-    assert row["trials"] == there.sum()
-    assert row["estimate"] == pytest.approx(trials.loc[there, "dor.150.s12"].mean())
+    assert trials.loc[~there, ["dor.150.s6", "dor.150.s12", "dor.150.s18"]].isna().all().all()
+    missing = trials["dor.150.s12"].isna()
+    assert table.at["dor.150.s12", "status"] == "NE"
+    assert table.at["dor.150.s12.ne", "estimate"] == pytest.approx(missing.mean())
+    assert table.at["dor.150.s12", "trials"] == (~missing).sum()
+    low, high = (table.at[f"dor.150.s12.bound.{part}", "estimate"] for part in ("low", "high"))
+    assert low == pytest.approx(trials["dor.150.s12"].fillna(0).mean())
+    assert low < high
+    assert 0.0 < table.at["dor.150.s12.true", "estimate"] < 1.0
     assert trials["dor.s12"].notna().all()
+    assert table.at["dor.s12", "estimate"] == pytest.approx(trials["dor.s12"].mean())
 
 
 def test_rates_follow_from_the_trials(karmma_result):
@@ -167,27 +177,28 @@ def test_a_trial_without_patients_is_ordinary(posterior):
     assert empty["orr.rate"].isna().all()
     table = result.characteristics.set_index("metric")
     figures = table[["estimate", "mcse", "mc_low", "mc_high"]]
-    assert not figures.isna().any().any()
-    of_times = figures.index.str.match(r"(dor|pfs|os)\.")
-    assert np.isfinite(figures[~of_times]).all().all()
-    assert np.isfinite(figures[figures.index.str.endswith((".ne", ".n", ".events"))]).all().all()
+    assert np.isfinite(figures[figures.index.str.endswith((".ne", ".nr", ".n", ".events"))]).all().all()
+    # the rate of those trials that have a patient is no rate of all: the share, and what is true, stand beside it
+    assert table.at["orr.rate", "status"] == "NE"
+    assert table.at["orr.rate.ne", "estimate"] == pytest.approx(len(empty) / 400)
+    assert table.at["orr.rate.bound.low", "estimate"] < table.at["orr.rate.true", "estimate"]
     # not estimable in almost every trial; in every one at a dose that nobody received, of which nothing is known
-    assert table.at["pfs.median.q50", "estimate"] == np.inf
-    assert table.at["pfs.median.ne", "estimate"] > 0.9
+    assert table.at["pfs.median.ne", "estimate"] > 0.75
     assert table.at["pfs.150.n", "estimate"] == 0
-    assert np.isinf(figures.loc["pfs.150.s6"]).all()
+    assert figures.loc[["pfs.150.s6", "pfs.150.median.q50"]].isna().all().all()
     assert table.at["pfs.150.s6", "trials"] == 0
     assert empty[["pfs.s6", "os.s18", "dor.cr.s12"]].isna().all().all()
 
 
 def test_not_estimable_is_written_as_such(karmma_result, tmp_path):
-    karmma_result.characteristics.pipe(not_estimable).to_csv(tmp_path / "table.csv", index=False)
-    lines = {line.split(",")[1]: line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()}
-    estimate, mcse, _, high = lines["os.median.q975"][2:6]
-    assert estimate == mcse == high == "NE"
-    assert "inf" not in [cell for line in lines.values() for cell in line]
+    write_table(tmp_path / "table.csv", karmma_result.characteristics)
+    lines = {line.split(",")[2]: line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()}
+    assert (lines["os.median.q975"][3], lines["os.median.q975"][7]) == ("inf", "NR")
+    assert lines["dor.150.s18"][3:8] == ["", "", "", "", "NE"]
     assert len(lines) > 300
-    assert all(cell for line in lines.values() for cell in line)
+    assert not {"NE", "NR", "nan", "NaN"} & {cell for line in lines.values() for cell in line[3:7]}
+    read = pd.read_csv(tmp_path / "table.csv")
+    pd.testing.assert_frame_equal(read, karmma_result.characteristics, check_dtype=False)
 
 
 def test_one_trial_has_no_error_to_state(posterior):

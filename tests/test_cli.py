@@ -173,7 +173,7 @@ def test_evidence_shows_everything_in_full_where_it_is_piped(call: Call) -> None
     facts = [line.split()[0] for line in said.out.splitlines()[1:-1]]
     assert facts == [line.split(",")[0] for line in (ROOT / "priors/karmma/facts.csv").read_text().splitlines()[1:]]
     assert "…" not in said.out
-    assert re.search(r"^dor\.cr +19\.0 +11\.3 - NE +months", said.out, re.MULTILINE)
+    assert re.search(r"^dor\.cr +19\.0 +11\.3 - NR +months", said.out, re.MULTILINE)
 
 
 def test_evidence_filters_by_use(call: Call) -> None:
@@ -266,17 +266,18 @@ endpoints = ["orr"]
 def test_trials_without_patients_are_answered_too(
     call: Call, tmp_path: Path, posterior: Posterior, attrition: float
 ) -> None:
-    """Nobody is infused in most trials, or in any: what is not estimable is NE in every place."""
+    """Nobody is infused in most trials, or in any: what is not estimable is NE for people, and empty in files."""
     (tmp_path / "hardly.toml").write_text(HARDLY.replace("0.95", str(attrition)))
     said = call("run", "hardly.toml", "--out", "out")
     assert said.status == 0, said
-    assert re.search(r"pfs\.median\.q50 +NE +NE +NE +NE", said.out), said.out
+    assert re.search(r"pfs\.median\.q50 +(NR|NE) ", said.out), said.out
+    assert re.search(r"orr\.rate +NE ", said.out), said.out
     table = (tmp_path / "out" / "characteristics.csv").read_text()
     page = re.sub(r"<script.*?</script>", "", (tmp_path / "out" / "report.html").read_text(), flags=re.DOTALL)
-    assert ",NE," in table
+    assert ",orr.rate,,,,,NE," in table
     assert ">NE<" in page
     assert ("chart-survival-pfs" in page) == ("chart-patients" in page) == (attrition == 0.95)
-    for shown in (said.out, table, page):
+    for shown in (said.out, page):
         assert not re.search(r"(?<![\w.])-?(inf|nan)(?![\w.])", shown, re.IGNORECASE)
 
 
@@ -310,22 +311,29 @@ def test_trials_without_a_response_are_answered_too(call: Call, tmp_path: Path, 
     assert said.status == 0, said
     table = pd.read_csv(tmp_path / "out" / "characteristics.csv").set_index("metric")
     assert (table.loc[["long.reject", "middle.reject"], "estimate"].astype(float) == 0.0).all()
-    assert (table.loc[["dor.median.q50", "dor.s6"], "estimate"] == "NE").all()
-    assert float(table.loc["pfs.median.q50", "estimate"]) > 0  # type: ignore[arg-type]
+    assert (table.loc[["dor.median.q50", "dor.s6"], "status"] == "NE").all()
+    assert table.loc[["dor.median.q50", "dor.s6"], "estimate"].isna().all()
+    assert table.loc["pfs.median.q50", "estimate"] > 0  # type: ignore[operator]
     page = (tmp_path / "out" / "report.html").read_text()
     assert "chart-survival-pfs" in page
     assert "chart-survival-dor" not in page
 
 
-def test_what_is_not_estimable_is_printed_as_ne() -> None:
+def test_what_is_not_reached_or_not_estimable_is_printed_as_such() -> None:
     assert [console.as_text(value) for value in (float("inf"), 21.16, 0.25, float("nan"))] == [
-        "NE",
+        "NR",
         "21.16",
         "0.2500",
         "",
     ]
-    table = console.as_table(pd.DataFrame({"metric": ["os.median.q50"], "estimate": [float("inf")]}))
-    assert list(table.columns[1].cells) == ["NE"]
+    figures = {
+        "metric": ["os.median.q50", "os.s18"],
+        "estimate": [float("inf"), float("nan")],
+        "mcse": [float("nan")] * 2,
+    }
+    table = console.as_table(pd.DataFrame(figures))
+    assert list(table.columns[1].cells) == ["NR", "NE"]
+    assert list(table.columns[2].cells) == ["", ""]
 
 
 # Bad input: one line, status 2, nothing written

@@ -144,8 +144,10 @@ class Look:
         ]
 
     def median(self, endpoint: str) -> float:
-        """The Kaplan-Meier median, days; inf where it is not reached."""
+        """The Kaplan-Meier median, days; inf where it is not reached, nan of nobody."""
         times, left, at = self.times(endpoint), 1.0, math.inf
+        if not times:
+            return math.nan
         for day in sorted({time for time, _ in times}):
             events = sum(time == day and event for time, event in times)
             if events:
@@ -158,11 +160,15 @@ class Look:
                     return day
         return at if math.isinf(at) else (at + max(time for time, _ in times)) / 2
 
+    def reaches(self, endpoint: str, days: float) -> bool:
+        """Whether anybody was followed so long."""
+        return max((time for time, _ in self.times(endpoint)), default=-1) >= days
+
     def log_rank(self, endpoint: str, hazard: Any) -> float:
-        """The one-sample log-rank statistic, positive where times are longer than the benchmark's."""
+        """The one-sample log-rank statistic, positive where times are longer than the benchmark's; nan of nothing."""
         times = self.times(endpoint)
         expected = sum(float(hazard[time]) for time, _ in times)
-        return (expected - sum(event for _, event in times)) / math.sqrt(expected) if expected > 0 else 0.0
+        return (expected - sum(event for _, event in times)) / math.sqrt(expected) if expected > 0 else math.nan
 
 
 def hold(when: Any, analyse: str, follow: int, people: list[Person], end: float) -> Look:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from vtrial import exact
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.estimate.times import TIME_ENDPOINTS, Estimate, TimeEndpoint
 from vtrial.look_characteristics import END, groups
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
-from vtrial.true_medians import true_medians
+from vtrial.true_curves import true_medians
 from vtrial.world import World
 
 Make = Callable[..., Any]
@@ -26,8 +26,9 @@ def rows(
 ) -> Iterator[dict[str, object]]:
     """Rows of the table of characteristics. worlds: of the trials, or shared, trial t in t mod their number.
 
-    Of rates the mean error and the coverage; of medians, in a single world, the median error over trials (not estimable
-    ranks above every number) and the coverage, of trials whose lower limit is estimable.
+    Of rates the mean error and the coverage; of medians, in a single world, the median error over trials (not reached
+    ranks above every number) and the coverage: a lower limit that is not reached excludes the true median where
+    follow-up passes it, and no other.
     """
     if protocol.plan.mix:
         return
@@ -35,20 +36,26 @@ def rows(
     for endpoint in told(protocol):
         error, covered = _of_rate(protocol, outcome, worlds, endpoint)
         for suffix, here in ends.items():
-            yield mean(f"{endpoint}.bias{suffix}", np.where(here, error, np.nan))
-            yield mean(f"{endpoint}.coverage{suffix}", np.where(here, covered, np.nan), proportion=True)
+            yield mean(f"{endpoint}.bias{suffix}", error, among=here)
+            yield mean(f"{endpoint}.coverage{suffix}", covered, proportion=True, among=here)
     curves: tuple[TimeEndpoint, ...] = tuple(e for e in TIME_ENDPOINTS if (e, "all") in outcome.curves)
     if not curves or protocol.worlds.size > 1 or protocol.plan.shifted:
         return
     for endpoint, true in true_medians(protocol, curves, seed=seed).items():
         estimate = outcome.curves[endpoint, "all"]
         error = estimate.median.astype(float) - true if np.isfinite(true) else np.full(len(estimate.median), np.nan)
-        low, high = estimate.low.astype(float), estimate.high.astype(float)
-        covered = np.where(np.isfinite(low), (low <= true) & (true <= high), np.nan)
+        covered = _median_covered(estimate, true)
         for suffix, here in ends.items():
             if np.isfinite(true):
-                yield quantile(f"{endpoint}.median.bias{suffix}", error[here], 0.5)
-            yield mean(f"{endpoint}.median.coverage{suffix}", np.where(here, covered, np.nan), proportion=True)
+                yield quantile(f"{endpoint}.median.bias{suffix}", error[here & ~np.isnan(error)], 0.5)
+            yield mean(f"{endpoint}.median.coverage{suffix}", covered, proportion=True, among=here)
+
+
+def _median_covered(estimate: Estimate, true: float) -> NDArray[np.float64]:
+    """Whether each trial's interval holds the true median; NaN where it has none, or there is no true one."""
+    low, high, latest = (getattr(estimate, part).astype(float) for part in ("low", "high", "latest"))
+    above = np.where(np.isinf(low), latest > true, low > true)
+    return np.where(np.isnan(low) | np.isnan(true), np.nan, ~above & (true <= high))
 
 
 def told(protocol: Protocol) -> list[Endpoint]:

@@ -9,7 +9,7 @@ import pandas as pd
 from vtrial.characteristics import clustered_mcse
 from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.estimate.kaplan_meier import Z95
-from vtrial.model.vocabulary import ALL_ARMS, status_of
+from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -40,6 +40,9 @@ def table(result: "Result") -> pd.DataFrame:
             difference = here[metric] - base[metric]
             some = np.isfinite(difference)
             if not some.any():
+                continue
+            if some.mean() < 1 - NE_SHARE:  # a mean over trials that leave some out is biased
+                found.append(_row(place, metric, math.nan, math.nan, int(some.sum()), "simulated"))
                 continue
             estimate = float(difference[some].mean())
             mcse = clustered_mcse(difference[some], draws[some], most.worlds.size, most.ess)

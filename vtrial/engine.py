@@ -199,8 +199,8 @@ def curves_on_days(
 ) -> dict[Curve, tuple[np.ndarray, np.ndarray]]:
     """Of each curve in trials `start` to `start + count - 1`: survival at `days` and numbers at risk just before them.
 
-    Arrays (count, days), float32 and int32. After a group's latest day its survival stays, and nobody is at risk. All
-    trials at once: a few hundred. The plan must have curves.
+    Arrays (count, days), float32 and int32. After a group's latest day nobody is at risk, and survival is NaN unless
+    it is 0. All trials at once: a few hundred. The plan must have curves.
     """
     plan = replace(plan, curves=curves)
     data = (np.asarray(days, np.int32),)
@@ -215,7 +215,8 @@ def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any) ->
         heights = jnp.concatenate([jnp.ones(1, jnp.float32), kaplan_meier.curve(ordered, group).survival])
         passed = jnp.sum(ordered.days[None, :] <= days[:, None], axis=1, dtype=jnp.int32)
         left = kaplan_meier.members(ordered, group)[None, :] & (ordered.days[None, :] >= days[:, None])
-        return heights[passed], jnp.sum(left, axis=1, dtype=jnp.int32)
+        known = kaplan_meier.known(ordered, group, days, heights[-1])
+        return jnp.where(known, heights[passed], jnp.float32(jnp.nan)), jnp.sum(left, axis=1, dtype=jnp.int32)
 
     return {curve: one(ordered[curve[0]], times.group_of(curve[1])) for curve in plan.curves}
 

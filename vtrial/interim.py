@@ -46,6 +46,7 @@ def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
     found = looks.hold(plan.looks, plan.watched, numbers.looks, cohort, days, documented, last)
     values: dict[int, Any] = {}
     asked = [r for r, rule in enumerate(plan.rules) if rule.time is not None]
+    limits = {r: limit[0] for r, limit in zip(asked, numbers.looks.limits, strict=True)}
     for look in sorted({plan.rules[r].look for r in asked}):
         # Where a look never comes its day is beyond every follow-up, and nobody asks what it shows.
         follow_up = jnp.minimum(found.day[look], survival.NEVER - 1) - days.infusion
@@ -54,7 +55,7 @@ def looked(cohort: patients.Cohort, numbers: Numbers, plan: Plan) -> Looked:
         wanted: set[TimeEndpoint] = {plan.rules[r].time[0] for r in mine}  # type: ignore[index]
         ordered = times.prepared(_followed(cohort, follow_up, plan), cohort.dose, wanted)
         for r in mine:
-            values[r] = times.at_look(ordered, plan.rules[r], numbers.benchmarks)
+            values[r] = times.at_look(ordered, plan.rules[r], numbers.benchmarks, limits[r])
     return replace(compared(found, values, numbers, plan), days=days, final_day=last)
 
 

@@ -82,6 +82,28 @@ def summaries(reference: Reference, ordered: Ordered) -> dict[str, kaplan_meier.
     return {scale: of(scale) for scale in SCALES}
 
 
+def followed(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """The last time of each group, -1 where it is empty; and whether its curve ends above 0."""
+    group = reference.analysed & (reference.code <= 1)
+    latest = np.where(group, reference.time, -1).max(axis=1)
+    last = group & (reference.time == latest[:, None])
+    return latest, (last & ~reference.event).any(axis=1) | (latest < 0)
+
+
+def estimable(reference: Reference, theirs: np.ndarray, day: Any) -> np.ndarray:
+    """R's numbers, which it extends, without those after the last time at risk of a curve that ends above 0."""
+    latest, open_ = (a[:, None] if theirs.ndim > 1 else a for a in followed(reference))
+    return np.where((latest < 0) | (open_ & (np.asarray(day) > latest)), np.nan, theirs)
+
+
+def same_where_estimable(ours: Any, theirs: np.ndarray, expected: np.ndarray) -> None:
+    """As `agree`, and not estimable exactly where `expected` says so."""
+    missing = np.isnan(expected)
+    assert missing.any()
+    np.testing.assert_array_equal(np.isnan(ours), missing)
+    agree(np.where(missing, 0, ours), np.where(missing, np.nan, theirs))
+
+
 def agree(ours: Any, theirs: np.ndarray, rtol: float = 1e-4, atol: float = 2e-6) -> None:
     """Where R has a number we have the same; where it has none we have one that is no NaN."""
     assert not np.isnan(ours).any()
@@ -104,24 +126,30 @@ def test_there_are_enough_data_sets_and_every_kind(reference):
 def test_quantiles_and_their_limits_are_exactly_those_of_r(reference, summaries, scale):
     found, name = summaries[scale].quantiles, scale.replace("-", "")
     percent = (25, 50, 75)
-    np.testing.assert_array_equal(found.estimate, reference.of("quantile", percent))
-    np.testing.assert_array_equal(found.low, reference.of(f"low.{name}", percent))
-    np.testing.assert_array_equal(found.high, reference.of(f"high.{name}", percent))
+    quantile, low, high = (reference.of(of, percent) for of in ("quantile", f"low.{name}", f"high.{name}"))
+    nobody = (reference.r["n"] == 0)[:, None]
+    at_once = np.isinf(low) & np.isfinite(quantile)  # the curve falls to 0 at once and has no limits
+    assert at_once.any()
+    np.testing.assert_array_equal(found.estimate, np.where(nobody, np.nan, quantile))
+    np.testing.assert_array_equal(found.low, np.where(nobody | at_once, np.nan, low))
+    np.testing.assert_array_equal(found.high, np.where(nobody, np.nan, high))
     assert found.estimate.dtype == np.float32
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_survival_its_error_and_its_limits(reference, summaries, scale):
     found, name = summaries[scale], scale.replace("-", "")
-    agree(found.survival, reference.of("survival", MARKS))
-    agree(found.survival * np.sqrt(found.variance), reference.of("error", MARKS))
+    known = estimable(reference, reference.of("survival", MARKS), MARKS)
+    same_where_estimable(found.survival, reference.of("survival", MARKS), known)
+    same_where_estimable(found.survival * np.sqrt(found.variance), reference.of("error", MARKS), known)
     z = jnp.asarray([NormalDist().inv_cdf((1 + level) / 2) for level in reference.r["level"]], jnp.float32)[:, None]
     low, high = kaplan_meier.interval(found.survival, found.variance, scale=scale, z=z)
     inside = (found.survival > 0) & (found.survival < 1)
-    agree(low, np.where(inside, reference.of(f"survival_low.{name}", MARKS), np.nan))
-    agree(high, np.where(inside, reference.of(f"survival_high.{name}", MARKS), np.nan))
-    assert (np.asarray(low)[~inside] == 0).all()
-    assert (np.asarray(high)[~inside] == 1).all()
+    for limit, of in ((low, f"survival_low.{name}"), (high, f"survival_high.{name}")):
+        np.testing.assert_array_equal(np.isnan(limit), np.isnan(known))
+        agree(np.where(np.isnan(known), 0, limit), np.where(inside, reference.of(of, MARKS), np.nan))
+    assert (np.asarray(low)[~inside & ~np.isnan(known)] == 0).all()
+    assert (np.asarray(high)[~inside & ~np.isnan(known)] == 1).all()
 
 
 def test_numbers_at_risk_sizes_and_events(reference, summaries):
@@ -133,7 +161,9 @@ def test_numbers_at_risk_sizes_and_events(reference, summaries):
 
 @pytest.mark.parametrize("tau", TAUS)
 def test_restricted_mean(reference, ordered, tau):
-    agree(jax.vmap(lambda o: kaplan_meier.restricted_mean(o, GROUP, tau))(ordered), reference.r[f"mean.{tau}"])
+    theirs = reference.r[f"mean.{tau}"]
+    ours = np.asarray(jax.vmap(lambda o: kaplan_meier.restricted_mean(o, GROUP, tau))(ordered))
+    same_where_estimable(ours, theirs, estimable(reference, theirs, tau))
 
 
 def test_log_rank_of_two_groups(reference, ordered):
@@ -176,7 +206,9 @@ def test_the_curve_has_the_points_of_the_summary(reference, ordered, summaries):
     for column, mark in enumerate(MARKS):
         upto = [np.flatnonzero(last & (day <= mark)) for day, last in zip(curves.day, curves.last, strict=True)]
         at = [s[i[-1]] if len(i) else 1 for s, i in zip(curves.survival, upto, strict=True)]
-        np.testing.assert_allclose(at, summaries["log"].survival[:, column], rtol=1e-6)
+        ours = summaries["log"].survival[:, column]
+        assert np.isnan(ours).any()
+        np.testing.assert_allclose(np.where(np.isnan(ours), np.nan, at), ours, rtol=1e-6)
 
 
 def test_one_trial_needs_no_batch_and_groups_may_be_data(reference, ordered, summaries):

@@ -82,14 +82,16 @@ def test_percentiles_and_intervals_are_those_of_the_draws(evidence: Evidence) ->
     assert not out["inside95"]
 
 
-def test_not_estimable_ranks_above_every_number(evidence: Evidence) -> None:
+def test_not_reached_ranks_above_every_number_and_not_estimable_nowhere(evidence: Evidence) -> None:
     found, fact = coverage(evidence), "os.all"
-    values = np.array([18.0] * 60 + [np.inf] * 40)
+    values = np.array([18.0] * 60 + [np.inf] * 40 + [np.nan] * 25)
     numbers = {"value": values, "low": values, "high": values}
     table = compared(evidence, found, {fact: numbers}, only=frozenset([fact])).set_index("number")
     assert table.loc["high", "percentile"] == pytest.approx(0.8)  # published NE, as in 40 of 100
     assert table.loc["value", "percentile"] == pytest.approx(0.6)
-    assert table.loc["value", "not_estimable"] == pytest.approx(0.4)
+    assert table.loc["value", "not_reached"] == pytest.approx(0.4)
+    assert table.loc["value", "not_estimable"] == pytest.approx(0.2)
+    assert table.loc["value", "status"] == "estimated"
     assert table.loc["high", "high95"] == np.inf
 
 

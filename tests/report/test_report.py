@@ -126,11 +126,13 @@ def test_the_answer_and_its_numbers(karmma_result: Result, karmma_html: str) -> 
     simulated = karmma_result.characteristics.loc[lambda rows: rows["method"] == "simulated", "metric"]
     for metric, method in by_method.items():
         estimate, mcse = karmma_result.value(metric, method="simulated" if metric in set(simulated) else method)
-        months = metric.startswith("follow_up") or (".median." in metric and not metric.endswith(".ne"))
+        months = metric.startswith("follow_up") or (".median." in metric and not metric.endswith((".ne", ".nr")))
         digits = 2 if months or metric.endswith((".n", ".events", ".responses")) or metric.startswith("n.") else 4
         row = by_metric[metric]
         for figure in (estimate, mcse):
-            assert (">NE<" if math.isinf(figure) else f">{figure:.{digits}f}<") in row, metric
+            words = "NR" if math.isinf(figure) else f"{figure:.{digits}f}"
+            missing = "NE" if figure is estimate else "–"
+            assert f">{missing if math.isnan(figure) else words}<" in row, metric
     exact, _ = karmma_result.value("cr.reject", method="exact")
     row = next(row for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S) if ">cr.reject<" in row)
     assert f">{exact:.4f}<" in row
@@ -151,7 +153,7 @@ def test_the_first_table_is_short_and_the_long_one_is_closed(karmma_html: str) -
     section = karmma_html.split('<section id="characteristics">')[1].split("</section>")[0]
     before, inside = section.split("<details>")
     assert "</details>" in inside
-    for metric in ("orr.reject", "n.infused", "crs.rate", "follow_up.q50", "pfs.median.q50", "os.median.ne"):
+    for metric in ("orr.reject", "n.infused", "crs.rate", "follow_up.q50", "pfs.median.q50", "os.median.nr"):
         assert f">{metric}<" in before, metric
     for metric in ("dor.150.median.low.q025", "pfs.s12", "os.events"):
         assert f">{metric}<" not in before, metric

@@ -86,7 +86,7 @@ def test_visits_that_go_otherwise(benchmark: Result) -> None:
     for endpoint in ("pfs", "dor"):
         median = benchmark.trials[f"{endpoint}.median"].to_numpy(float)
         assert first[f"{endpoint}.q50"] == np.quantile(median, 0.5, method="inverted_cdf")
-        assert first[f"{endpoint}.ne"] == np.isinf(median).mean()
+        assert first[f"{endpoint}.nr"] == np.isinf(median).mean()
     by: dict[str, dict[str, float]] = {row["what"].split()[0]: row.to_dict() for _, row in table.iterrows()}  # type: ignore[misc]
     assert set(by) == {"as", "missed", "new", "visit", "a"}
     # Later sight of the response and of nothing else shortens its duration; a visit's spread is of days.

@@ -1,4 +1,4 @@
-"""Times in the report: the curves, states and table are those of the trials, and NE is never a number."""
+"""Times in the report: the curves, states and table are those of the trials, and NR and NE are never numbers."""
 
 import json
 import math
@@ -33,6 +33,10 @@ def test_a_curve_crosses_one_half_at_the_median_of_its_trial(karmma_result: Resu
     found = _grid(karmma_result, days, (("pfs", "all"), ("dor", "cr")), 20)
     for curve, column in ((("pfs", "all"), "pfs.median"), (("dor", "cr"), "dor.cr.median")):
         heights, at_risk = found[curve]
+        ended = np.isnan(heights)  # after the last patient at risk, unless survival is 0 by then
+        assert ended.any()
+        np.testing.assert_array_equal(ended, (at_risk == 0) & (np.nan_to_num(heights, nan=1.0) > 0))
+        heights = np.where(ended, np.fmin.accumulate(heights, axis=1), heights)
         assert np.all(np.diff(heights, axis=1) <= 0)
         assert np.all(np.diff(at_risk, axis=1) <= 0)
         for height, median in zip(heights, karmma_result.trials[column], strict=False):
@@ -45,7 +49,7 @@ def test_a_curve_crosses_one_half_at_the_median_of_its_trial(karmma_result: Resu
 
 
 def test_the_fan_is_ordered_and_carries_the_published_median(karmma_result: Result) -> None:
-    for endpoint, text in (("pfs", "8.8 (5.6 to 11.6)"), ("dor", "10.7 (9 to 11.3)"), ("os", "19.4 (18.2 to NE)")):
+    for endpoint, text in (("pfs", "8.8 (5.6 to 11.6)"), ("dor", "10.7 (9 to 11.3)"), ("os", "19.4 (18.2 to NR)")):
         rows = _values(karmma_result.plot_survival(endpoint))
         by = {kind: [row for row in rows if row.get("what") == kind] for kind in (survival.MOST, survival.HALF)}
         for wide, narrow in zip(by[survival.MOST], by[survival.HALF], strict=True):
@@ -113,10 +117,10 @@ def test_every_curve_is_a_row_with_what_was_published_below(karmma_result: Resul
     assert len(simulated) == len(karmma_result.protocols[0].plan.curves)
     at = next(k for k, row in enumerate(rows) if "published [pfs.450, fit]" in row[0])
     of, told = rows[at - 1], rows[at]
-    value = {m: karmma_result.value(f"pfs.450.{m}")[0] for m in ("n", "events", "median.q50", "median.ne", "s12")}
+    value = {m: karmma_result.value(f"pfs.450.{m}")[0] for m in ("n", "events", "median.q50", "median.nr", "s12")}
     assert of[:3] == ["at 450", f"{value['n']:.1f}", f"{value['events']:.1f}"]
     assert of[3].startswith(f"{value['median.q50']:.1f} (")
-    assert of[6] == f"{value['median.ne']:.1%}"
+    assert of[6] == f"{value['median.nr']:.1%}"
     assert of[10] == f"{value['s12']:.0%}"
     assert told[3:6] == ["12.1", "8.8", "12.3"]
     outside = table.assign(inside95=table["fact"] != "pfs.450")
@@ -126,15 +130,15 @@ def test_every_curve_is_a_row_with_what_was_published_below(karmma_result: Resul
     assert "pfs.450" not in others  # said once
 
 
-def test_what_is_not_estimable_is_ne_and_never_inf(karmma_result: Result) -> None:
+def test_what_is_not_reached_is_nr_and_never_inf(karmma_result: Result) -> None:
     assert np.isinf(karmma_result.value("os.450.median.high.q50")[0])
-    assert words.number(math.inf) == words.number(math.inf, 2) == "NE"
+    assert words.number(math.inf) == words.number(math.inf, 2) == "NR"
     for table in (
         times_table.curves_table(karmma_result, times_table.NOTHING_PUBLISHED, "t"),
         tables.characteristics(karmma_result, 0, "t"),
     ):
         cells = {cell for row in _rows(str(table)) for cell in row}
-        assert any(cell.startswith("NE") for cell in cells)
+        assert any(cell.lstrip("† ").startswith("NR") for cell in cells)
         assert not {cell for cell in cells if "inf" in cell.split() or "nan" in cell}
 
 
@@ -160,7 +164,7 @@ def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior:
     said = result.answer()
     assert said.startswith("The median duration of response that a trial observes is ")
     for cell in (0, 2):
-        share = result.value("dor.median.high.ne", cell=cell)[0]
+        share = result.value("dor.median.high.nr", cell=cell)[0]
         assert f"its upper limit in {f'{share:.1%} ±' if share else 'none'}" in said
         width = result.value("dor.median.width.q50", cell=cell)[0]
         assert (f"interval is {width:.2f} " if math.isfinite(width) else "interval has no upper limit") in said
@@ -168,14 +172,14 @@ def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior:
     assert "last_infusion=6" not in said
     assert "inf " not in said
     short = answer.characteristics_in_short(result)
-    assert {"dor.median.q50", "dor.median.width.q50", "dor.median.high.ne"} <= set(short["metric"])
+    assert {"dor.median.q50", "dor.median.width.q50", "dor.median.high.nr"} <= set(short["metric"])
     assert "pfs.median.width.q50" not in set(short["metric"])
     assert np.isinf(short["estimate"]).any()
     assert "inf<" not in answer.notebook(result)
-    assert ">NE<" in answer.notebook(result)
+    assert ">NR<" in answer.notebook(result)
     drawn = over_cut.table(result, "dor").set_index(["cell", "part"])
     first = drawn.loc[("calendar.data_cut = months_after_last_infusion=2", "upper 95% limit")]
-    assert first["ne"] == result.value("dor.median.high.ne")[0] > 0.1
+    assert first["nr"] == result.value("dor.median.high.nr")[0] > 0.1
     assert first["q025"] == result.value("dor.median.high.q025")[0]
     figure = answer_figure.answer_figure(result)
     assert figure.name == "medians-over-sweep"

@@ -1,13 +1,14 @@
 """Rows of the table of characteristics: an estimate over trials, its Monte Carlo error and its 95% interval."""
 
 import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.kaplan_meier import Z95
-from vtrial.model.vocabulary import ALL_ARMS, status_of
+from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
 
 COLUMNS = ("cell", "arm", "metric", "estimate", "mcse", "mc_low", "mc_high", "status", "trials", "method")
 
@@ -19,6 +20,38 @@ def row(metric: str, estimate: float, mcse: float, low: float, high: float, tria
     """A figure of the whole trial. low, high: its 95% Monte Carlo interval."""
     values = (ALL_ARMS, metric, estimate, mcse, low, high, status_of(estimate), trials, method)
     return dict(zip(COLUMNS[1:], values, strict=True))
+
+
+def missing_share(values: Array, among: NDArray[np.bool_] | None = None) -> float:
+    """The share of trials whose value is not estimable (NaN). among: the trials that it is about."""
+    missing = np.isnan(values) if among is None else np.isnan(values[among])
+    return float(missing.mean()) if missing.size else 0.0
+
+
+def not_estimable(
+    metric: str,
+    values: Array,
+    lowest: float | Array,
+    highest: float | Array,
+    mean: Callable[..., Row],
+    true: Callable[[], tuple[float, float, int]] | None,
+) -> Iterator[Row]:
+    """What is reported of a mean that leaves out trials: their share; and above `NE_SHARE`, in its place, its bounds
+    and the true value.
+
+    lowest, highest: what the values that are missing could be, (trials,) or one number. true: the true value, its Monte
+    Carlo error and the trials that it is from, 0 where it is exact; called where it is needed.
+    """
+    missing = np.isnan(values)
+    yield mean(f"{metric}.ne", missing.astype(float), proportion=True)
+    if missing_share(values) <= NE_SHARE:
+        return
+    for part, edge in (("low", lowest), ("high", highest)):
+        yield mean(f"{metric}.bound.{part}", np.where(missing, edge, values))
+    if true is not None:
+        value, mcse, trials = true()
+        low, high = value - Z95 * mcse, value + Z95 * mcse
+        yield row(f"{metric}.true", value, mcse, low, high, trials, "simulated" if trials else "exact")
 
 
 def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:

@@ -1,20 +1,24 @@
 """Kaplan-Meier estimates over trials -> operating characteristics.
 
-"Not estimable" is +inf: a value of its own, above every number. It is counted (`pfs.median.ne`), takes its place in
-quantiles, and is written "NE" in files; no mean is made of it. So is the error of what may be not estimable, and the
-survival of a group that no trial has a patient of.
+*Not reached* is +inf: a value of its own, above every number. It is counted (`pfs.median.nr`) and takes its place in
+quantiles; no mean is made of it. *Not estimable* is NaN: unknown, counted (`pfs.median.ne`, `os.s18.ne`), and without
+a place in quantiles. Where more than `NE_SHARE` of the trials cannot estimate a survival, the mean of those that can
+would be biased: it is not estimable too, and beside it stand the true value (`os.s18.true`) and what the mean would be
+if all that is missing were 0, or the last survival that was estimable (`os.s18.bound.low`, `os.s18.bound.high`).
 """
 
-import math
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtrial.characteristics.monte_carlo import not_estimable
 from vtrial.estimate.times import LANDMARKS, Curve, Estimate
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
+from vtrial.true_curves import true_survival
 
 QUANTILES = (("q025", 0.025), ("q50", 0.5), ("q975", 0.975))
 
@@ -28,7 +32,7 @@ def name(protocol: Protocol, curve: Curve) -> str:
 
 
 def columns(protocol: Protocol, outcome: Outcome) -> dict[str, Any]:
-    """Of each trial and curve: events, survival (NaN without patients), median with its limits (months or +inf)."""
+    """Of each trial and curve: events, survival, and median with its limits (months or +inf; NaN: not estimable)."""
     found: dict[str, Any] = {
         "follow_up": outcome.follow_up,
         "retreated.n": outcome.retreated,
@@ -44,40 +48,57 @@ def columns(protocol: Protocol, outcome: Outcome) -> dict[str, Any]:
 
 
 def rows(
-    protocol: Protocol, outcome: Outcome, mean: Callable[..., Any], quantile: Callable[..., Any]
+    protocol: Protocol, outcome: Outcome, mean: Callable[..., Any], quantile: Callable[..., Any], *, seed: int
 ) -> Iterator[dict[str, object]]:
-    """Of each curve: quantiles over trials of the median and its limits, P(not estimable), survival, events, width.
-
-    Before them follow-up and retreatment.
+    """Of each curve: quantiles over trials of the median, its limits and their width, how often these are not reached
+    or not estimable, survival, events. Before them follow-up and retreatment.
 
     mean, quantile: make a row of a metric's name and one value a trial.
     """
     for label, q in QUANTILES:
-        yield quantile(f"follow_up.{label}", outcome.follow_up.astype(float), q)
+        yield quantile(f"follow_up.{label}", _there(outcome.follow_up), q)
     yield mean("retreated.n", outcome.retreated.astype(float))
     yield mean("retreated.responses", outcome.responding_again.astype(float))
+
+    @cache
+    def truth() -> dict[Curve, NDArray[np.float64]]:
+        return true_survival(protocol, tuple(outcome.curves), seed=seed)
+
     for curve, estimate in outcome.curves.items():
         prefix = name(protocol, curve)
         yield mean(f"{prefix}.n", estimate.size.astype(float))
         yield mean(f"{prefix}.events", estimate.events.astype(float))
         for part in ("median", "low", "high"):
             metric = f"{prefix}.median" if part == "median" else f"{prefix}.median.{part}"
-            values = getattr(estimate, part).astype(float)
+            values = getattr(estimate, part)
             for label, q in QUANTILES:
-                yield quantile(f"{metric}.{label}", values[~np.isnan(values)], q)
+                yield quantile(f"{metric}.{label}", _there(values), q)
             yield mean(f"{metric}.nr", np.isinf(values).astype(float), proportion=True)
             yield mean(f"{metric}.ne", np.isnan(values).astype(float), proportion=True)
-        with np.errstate(invalid="ignore"):
-            width = (estimate.high - estimate.low).astype(float)
-        width = np.where(np.isfinite(estimate.high), width, np.inf)
-        width[np.isnan(estimate.low)] = np.nan
-        yield quantile(f"{prefix}.median.width.q50", width, 0.5)
-        for month, survival in _survival(estimate).items():
-            row = mean(f"{prefix}.s{month}", survival.astype(float))
-            yield row if row["trials"] else row | dict.fromkeys(("estimate", "mcse", "low", "high"), math.inf)
+        yield quantile(f"{prefix}.median.width.q50", _there(_width(estimate)), 0.5)
+        last = np.where(estimate.size > 0, estimate.last, 1.0).astype(float)
+        for place, (month, survival) in enumerate(_survival(estimate).items()):
+            values, metric = survival.astype(float), f"{prefix}.s{month}"
+            yield mean(metric, values)
+            yield from not_estimable(metric, values, 0.0, last, mean, partial(_true_of, truth, curve, place))
+
+
+def _true_of(truth: Callable[[], dict[Curve, NDArray[np.float64]]], curve: Curve, place: int) -> Any:
+    return tuple(truth()[curve][place])
+
+
+def _width(estimate: Estimate) -> NDArray[np.float64]:
+    """The width of each trial's interval of the median: +inf without an upper limit, NaN without a lower one."""
+    with np.errstate(invalid="ignore"):
+        width = (estimate.high - estimate.low).astype(float)
+    return np.where(np.isnan(estimate.low), np.nan, np.where(np.isinf(estimate.high), np.inf, width))
+
+
+def _there(values: Any) -> NDArray[np.float64]:
+    """The values that are numbers or not reached: what is not estimable has no rank."""
+    return values[~np.isnan(values)].astype(float)
 
 
 def _survival(estimate: Estimate) -> dict[int, NDArray[np.float32]]:
-    """Survival at each landmark, by month; NaN in a trial without patients of the group."""
-    some = estimate.size > 0
-    return {m: np.where(some, estimate.survival[:, k], np.float32(np.nan)) for k, m in enumerate(LANDMARKS)}
+    """Survival at each landmark, by month."""
+    return {month: estimate.survival[:, k] for k, month in enumerate(LANDMARKS)}

@@ -7,7 +7,8 @@ the estimate is a number: "estimated", "NR" (not reached, +inf) or "NE" (not est
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,21 @@ from numpy.typing import NDArray
 from vtrial import after_stopping, engine, exact
 from vtrial import look_characteristics as looks
 from vtrial.characteristics import survival as curves
-from vtrial.characteristics.monte_carlo import COLUMNS, Array, Row, clustered_mcse, interval, quantile, row
+from vtrial.characteristics.monte_carlo import (
+    COLUMNS,
+    Array,
+    Row,
+    clustered_mcse,
+    interval,
+    missing_share,
+    not_estimable,
+    quantile,
+    row,
+)
 from vtrial.estimate.kaplan_meier import Z95
+from vtrial.estimate.proportions import Endpoint
 from vtrial.exact.looks import probabilities as of_looks
+from vtrial.model.vocabulary import NE_SHARE
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 from vtrial.world import World
@@ -66,14 +79,22 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     trials = len(outcome.infused)
     draws = np.arange(trials) % protocol.worlds.size
 
-    def mean(metric: str, values: Array, *, proportion: bool = False) -> Row:
-        known = np.isfinite(values)
-        estimate = float(values[known].mean()) if known.any() else math.nan
+    def mean(metric: str, values: Array, *, proportion: bool = False, among: NDArray[np.bool_] | None = None) -> Row:
+        # among: the trials that it is about. One of them whose value is NaN is not estimable, and means leave it out
+        # where it is rare: above `NE_SHARE` the mean of the others would be biased.
+        known = np.isfinite(values) if among is None else np.isfinite(values) & among
+        number = int(known.sum())
+        if number == 0 or missing_share(values, among) > NE_SHARE:
+            return row(metric, math.nan, math.nan, math.nan, math.nan, number, "simulated")
+        estimate = float(values[known].mean())
         mcse = clustered_mcse(values[known], draws[known], protocol.worlds.size, protocol.ess)
-        low, high = (
-            interval(estimate, mcse, int(known.sum())) if proportion else (estimate - Z95 * mcse, estimate + Z95 * mcse)
-        )
-        return row(metric, estimate, mcse, low, high, int(known.sum()), "simulated")
+        low, high = interval(estimate, mcse, number) if proportion else (estimate - Z95 * mcse, estimate + Z95 * mcse)
+        return row(metric, estimate, mcse, low, high, number, "simulated")
+
+    def rate(metric: str, values: Array, true: Callable[[], tuple[float, float, int]] | None = None) -> Iterator[Row]:
+        yield mean(metric, values)
+        if np.isnan(values).any():
+            yield from not_estimable(metric, values, 0.0, 1.0, mean, true)
 
     for test in protocol.plan.tests:
         yield mean(f"{test.name}.reject", outcome.rejected[test.name].astype(float), proportion=True)
@@ -94,15 +115,25 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         yield mean(name, number.astype(float))
     for endpoint in protocol.plan.endpoints:
         count = outcome.counts[endpoint]
-        rate = _rate(count, outcome.infused)
-        yield mean(f"{endpoint}.rate", rate)
+        observed = _rate(count, outcome.infused)
+        yield from rate(f"{endpoint}.rate", observed, partial(_true_rate, protocol, endpoint, seed, trials))
         for label, q in (("q025", 0.025), ("q975", 0.975)):
-            yield quantile(f"{endpoint}.rate.{label}", rate[np.isfinite(rate)], q)
+            yield quantile(f"{endpoint}.rate.{label}", observed[np.isfinite(observed)], q)
         yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
     for flag, count in _flags(protocol, outcome).items():
-        yield mean(f"{flag}.rate", _rate(count, outcome.infused))
+        yield from rate(f"{flag}.rate", _rate(count, outcome.infused))
     if outcome.follow_up is not None:
-        yield from curves.rows(protocol, outcome, mean, quantile)
+        yield from curves.rows(protocol, outcome, mean, quantile, seed=seed)
+
+
+def _true_rate(protocol: Protocol, endpoint: Endpoint, seed: int, trials: int) -> tuple[float, float, int]:
+    """The true rate, mean over worlds, its error (of the draws alone) and 0; NaN where a shifted mix of patients leaves
+    it without a closed form."""
+    if protocol.plan.mix:
+        return math.nan, math.nan, 0
+    rates = exact.true_rates(protocol, endpoint, _worlds_lived_in(protocol, seed, trials))
+    error = float(rates.std() / math.sqrt(min(protocol.ess, rates.size))) if rates.size > 1 else 0.0
+    return float(rates.mean()), error, 0
 
 
 def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]:
@@ -170,7 +201,7 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
 
 
 def _rate(count: NDArray[np.int32], n: NDArray[np.int32]) -> Array:
-    """count / n; NaN for a trial without patients, which is left out of means."""
+    """count / n; NaN, not estimable, for a trial without patients."""
     return np.divide(count, n, out=np.full(len(n), np.nan), where=n > 0)
 
 

@@ -87,6 +87,20 @@ def events(ordered: Ordered, group: Any = EVERYONE) -> Any:
     return jnp.sum(members(ordered, group) & ordered.event, dtype=jnp.int32)
 
 
+def latest(ordered: Ordered, group: Any = EVERYONE) -> Any:
+    """A group's last time at risk, int32 day; -1 where nobody is in it."""
+    return jnp.max(jnp.where(members(ordered, group), ordered.days, jnp.int32(-1)))
+
+
+def known(ordered: Ordered, group: Any, day: Any, last: Any) -> Any:
+    """Whether survival at `day` is estimable, bool: up to the group's last time at risk, and wherever it is already 0.
+
+    last: the survival after the group's last time, float32.
+    """
+    end = latest(ordered, group).astype(jnp.float32)
+    return (end >= 0) & ((jnp.asarray(day).astype(jnp.float32) <= end) | (last == 0))
+
+
 def at_risk(ordered: Ordered, group: Any, days: Sequence[Any]) -> Any:
     """How many of a group are at risk just before each day, int32 (days,)."""
     member, time = members(ordered, group), ordered.days
@@ -151,7 +165,11 @@ def curve(ordered: Ordered, group: Any = EVERYONE) -> Step:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Quantiles:
-    """Days, float32 (probs,), whole or half; +inf where not estimable, also for an empty group."""
+    """Days, float32 (probs,), whole or half. +inf: not reached. NaN: not estimable.
+
+    Not estimable is all of an empty group, and a lower limit where the curve falls to 0 at once, so that it has no
+    limits anywhere (R has none either).
+    """
 
     estimate: Any
     low: Any
@@ -210,10 +228,13 @@ def _cross(scale: Scale, z: Any, probs: tuple[float, ...], state: list[_Crossing
     return out
 
 
-def _quantiles(state: list[_Crossing]) -> Quantiles:
+def _quantiles(state: list[_Crossing], somebody: Any) -> Quantiles:
     """On a plateau at the quantile its middle; a plateau that is never left ends with the group's latest day."""
     middle = [(s.at + jnp.where(s.below < jnp.inf, s.below, s.latest)) / 2 for s in state]
-    return Quantiles(_stack(middle), _stack([s.low for s in state]), _stack([s.high for s in state]))
+    at_once = [jnp.isinf(s.low) & jnp.isfinite(m) for s, m in zip(state, middle, strict=True)]
+    low = [jnp.where(fell, jnp.float32(jnp.nan), s.low) for fell, s in zip(at_once, state, strict=True)]
+    found = (middle, low, [s.high for s in state])
+    return Quantiles(*(_stack([jnp.where(somebody, v, jnp.float32(jnp.nan)) for v in part]) for part in found))
 
 
 def quantiles(
@@ -237,7 +258,7 @@ def quantiles(
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Summary:
-    """What is asked of one curve: see `summary`."""
+    """What is asked of one curve: see `summary`. last: survival after the group's last time at risk, day `latest`."""
 
     size: Any
     events: Any
@@ -246,6 +267,8 @@ class Summary:
     variance: Any
     at_risk: Any
     restricted_mean: Any
+    last: Any
+    latest: Any
 
 
 def summary(
@@ -261,7 +284,8 @@ def summary(
     """One walk for all of: size, events (int32); quantiles; at `days` (numbers of days, a static count): survival,
     variance of its logarithm (Greenwood) float32 (days,), and int32 numbers at risk; mean time up to `tau` days.
 
-    After a group's latest time its survival stays; an empty group has survival 1 and mean tau (see `size`).
+    After a group's last time at risk its survival is not estimable (NaN, and so its variance), unless it is already 0;
+    likewise the mean up to a tau beyond it, and everything of an empty group.
     """
     if scale not in get_args(Scale):
         raise ValueError(f"scale is one of {get_args(Scale)}: {scale!r}")
@@ -284,14 +308,21 @@ def summary(
     one, zero = jnp.float32(1), jnp.float32(0)
     start = ([jax.tree.map(jnp.asarray, _AHEAD) for _ in probs], [(one, zero) for _ in marks], (zero, one, zero))
     crossings, landmarks, (area, height, since) = _walk(ordered, group, start, observe)
+    number, missing = size(ordered, group), jnp.float32(jnp.nan)
+
+    def estimable(value: Any, day: Any) -> Any:
+        return jnp.where(known(ordered, group, day, height), value, missing)
+
     return Summary(
-        size=size(ordered, group),
+        size=number,
         events=events(ordered, group),
-        quantiles=_quantiles(crossings),
-        survival=_stack([s for s, _ in landmarks]),
-        variance=_stack([v for _, v in landmarks]),
+        quantiles=_quantiles(crossings, number > 0),
+        survival=_stack([estimable(s, mark) for (s, _), mark in zip(landmarks, marks, strict=True)]),
+        variance=_stack([estimable(v, mark) for (_, v), mark in zip(landmarks, marks, strict=True)]),
         at_risk=at_risk(ordered, group, days),
-        restricted_mean=None if tau is None else area + height * (end - since),
+        restricted_mean=None if tau is None else estimable(area + height * (end - since), end),
+        last=jnp.where(number > 0, height, missing),
+        latest=latest(ordered, group),
     )
 
 
@@ -302,13 +333,21 @@ def survival_at(ordered: Ordered, group: Any, days: Sequence[Any]) -> tuple[Any,
 
 
 def restricted_mean(ordered: Ordered, group: Any, tau: Any) -> Any:
-    """Mean time up to `tau` days, float32 days; the curve's last height is kept up to `tau`, as R's `print(rmean=)`."""
+    """Mean time up to `tau` days, float32 days; NaN where `tau` lies after the last time at risk of a curve above 0.
+
+    R's `print(rmean=)` keeps the last height up to `tau` there.
+    """
     return summary(ordered, group, tau=tau).restricted_mean
 
 
 def interval(survival: Any, variance: Any, *, scale: Scale = "log-log", z: Any = Z95) -> tuple[Any, Any]:
-    """Pointwise limits of a survival, float32; 0 and 1 where the scale has none (nobody left, or no event yet)."""
+    """Pointwise limits of a survival, float32; 0 and 1 where the scale has none (nobody left, or no event yet).
+
+    NaN where the survival is.
+    """
     ok = (survival > 0) & (survival < 1) & (variance > 0)
     limits = _scaled(scale, jnp.asarray(z, jnp.float32), jnp.where(ok, survival, jnp.float32(0.5)), variance)
     lower, upper = limits if scale == "plain" else (jnp.exp(limits[0]), jnp.exp(limits[1]))
-    return jnp.where(ok, lower, jnp.float32(0)), jnp.where(ok, jnp.minimum(upper, 1), jnp.float32(1))
+    lower, upper = jnp.where(ok, lower, jnp.float32(0)), jnp.where(ok, jnp.minimum(upper, 1), jnp.float32(1))
+    missing = jnp.isnan(survival)
+    return tuple(jnp.where(missing, jnp.float32(jnp.nan), limit) for limit in (lower, upper))

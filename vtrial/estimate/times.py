@@ -1,14 +1,17 @@
 """The endpoints that are times to an event: their curves in numbers, and how they are tested. Pure JAX."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.stats import norm
 
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
 from vtrial.estimate import kaplan_meier, log_rank
+from vtrial.estimate.kaplan_meier import EVERYONE
 
 TimeEndpoint = Literal["dor", "pfs", "os"]
 TIME_ENDPOINTS: tuple[TimeEndpoint, ...] = get_args(TimeEndpoint)
@@ -52,8 +55,9 @@ class Estimate:
     """One Kaplan-Meier curve in numbers.
 
     size, events: int32. median, low, high: float32 months with 95% log-log limits (Brookmeyer and Crowley 1982, doi
-    10.2307/2530286), +inf where not estimable. survival: float32 (landmarks,); where nobody of the group is in the
-    analysis any more, that of the last known day.
+    10.2307/2530286), +inf where not reached. survival: float32 (landmarks,). latest: the last time at risk, float32
+    months. last: survival then, float32. NaN is not estimable: survival after the last time at risk unless it is 0, and
+    everything of a group without patients.
     """
 
     size: Any
@@ -62,6 +66,8 @@ class Estimate:
     low: Any
     high: Any
     survival: Any
+    latest: Any
+    last: Any
 
 
 def prepared(seen: Seen, dose: Any, endpoints: set[TimeEndpoint]) -> dict[TimeEndpoint, kaplan_meier.Ordered]:
@@ -78,7 +84,7 @@ def prepared(seen: Seen, dose: Any, endpoints: set[TimeEndpoint]) -> dict[TimeEn
 def group_of(group: str) -> Any:
     """The codes of a group, as `prepared` writes them."""
     if group == "all":
-        return kaplan_meier.EVERYONE
+        return EVERYONE
     if group.startswith("dose"):
         return kaplan_meier.group_of([4 * int(group[4:]) + depth for depth in range(4)])
     return kaplan_meier.group_of([4 * dose + DEPTHS.index(group) for dose in range(8)])
@@ -89,6 +95,7 @@ def estimate(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curve: Curve) ->
     endpoint, group = curve
     days = [jnp.int32(round(month * DAYS)) for month in LANDMARKS]
     summary = kaplan_meier.summary(ordered[endpoint], group_of(group), probs=(0.5,), days=days)
+    followed = summary.latest.astype(jnp.float32) / jnp.float32(DAYS)
     quantiles = summary.quantiles
     return Estimate(
         size=summary.size,
@@ -97,6 +104,8 @@ def estimate(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curve: Curve) ->
         low=quantiles.low[0] / jnp.float32(DAYS),
         high=quantiles.high[0] / jnp.float32(DAYS),
         survival=summary.survival,
+        latest=jnp.where(summary.size > 0, followed, jnp.float32(jnp.nan)),
+        last=summary.last,
     )
 
 
@@ -107,30 +116,50 @@ def estimates(seen: Seen, dose: Any, curves: tuple[Curve, ...]) -> dict[Curve, E
 
 
 def shown(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], test: Any, benchmark: Benchmark) -> Any:
-    """Whether a test of a time rejects by itself, bool: a longer time than the benchmark's is shown."""
+    """Whether a test of a time rejects by itself, bool: a longer time than the benchmark's is shown.
+
+    "median" rejects where the lower limit lies above the benchmark's median; one that is not reached does only where
+    follow-up passes that median. Greenwood's error is 0 at a survival of 1: where nobody had the event by the
+    benchmark's median, the n patients then at risk must be enough for the exact test of that (2 ** -n at most alpha).
+    A curve that falls to 0 at once has no lower limit, and what is not estimable does not reject.
+    """
     if test.method == "log-rank":
-        result = log_rank.one_sample(ordered[test.endpoint], kaplan_meier.EVERYONE, benchmark.hazard)
+        result = log_rank.one_sample(ordered[test.endpoint], EVERYONE, benchmark.hazard)
         return (result.expected > 0) & (result.z <= -benchmark.z)
-    quantiles = kaplan_meier.quantiles(ordered[test.endpoint], z=benchmark.z)
-    return jnp.isfinite(quantiles.low[0]) & (quantiles.low[0] > benchmark.median)
+    of = ordered[test.endpoint]
+    null = benchmark.median
+    low = kaplan_meier.quantiles(of, z=benchmark.z).low[0]
+    beyond = jnp.where(jnp.isinf(low), kaplan_meier.latest(of).astype(jnp.float32) > null, low > null)
+    somebody, day = kaplan_meier.members(of), of.days.astype(jnp.float32)
+    none_yet = ~jnp.any(somebody & of.event & (day <= null))
+    left = jnp.sum(somebody & (day >= null), dtype=jnp.int32).astype(jnp.float32)
+    enough = left * jnp.float32(math.log(2)) >= -norm.logcdf(-benchmark.z)
+    return beyond & (~none_yet | enough)
 
 
-def at_look(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], rule: Any, benchmarks: Any) -> Any:
+def at_look(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], rule: Any, benchmarks: Any, limit: Any) -> Any:
     """What a rule on a time compares with its limit at a look, float32: the Kaplan-Meier median in days (+inf where not
-    estimable), or the normal statistic of the one-sample log-rank test of `rule.of`, positive for longer times.
+    reached), or the normal statistic of the one-sample log-rank test of `rule.of`, positive for longer times.
+
+    NaN, at which no rule fires, where it is not estimable: nobody is in the analysis, or nothing is expected yet; and a
+    median that is not reached where follow-up does not pass the `limit` (days) that it is to be at least.
 
     rule: see `vtrial.decisions.RulePlan`.
     """
     endpoint, method = rule.time
+    missing = jnp.float32(jnp.nan)
     if method == "median":
-        return kaplan_meier.quantiles(ordered[endpoint]).estimate[0]
-    result = log_rank.one_sample(ordered[endpoint], kaplan_meier.EVERYONE, benchmarks[rule.of].hazard)
-    return jnp.where(result.expected > 0, -result.z, jnp.float32(0))
+        of = ordered[endpoint]
+        median = kaplan_meier.quantiles(of).estimate[0]
+        short = jnp.isinf(median) & (kaplan_meier.latest(of).astype(jnp.float32) < limit)
+        return jnp.where(short, missing, median) if rule.at_least else median
+    result = log_rank.one_sample(ordered[endpoint], EVERYONE, benchmarks[rule.of].hazard)
+    return jnp.where(result.expected > 0, -result.z, missing)
 
 
 def median_follow_up(seen: Seen) -> Any:
-    """Median of infusion to death or last contact, float32 months; 0 where nobody is in the analysis."""
+    """Median of infusion to death or last contact, float32 months; NaN where nobody is in the analysis."""
     ordered = jnp.sort(jnp.where(seen.infused_by_cut, seen.os_time, jnp.int32(2**30)))
     n = jnp.sum(seen.infused_by_cut, dtype=jnp.int32)
     middle = ordered[jnp.maximum((n - 1) // 2, 0)] + ordered[jnp.minimum(n // 2, ordered.shape[0] - 1)]
-    return jnp.where(n > 0, middle.astype(jnp.float32) / jnp.float32(2 * DAYS), jnp.float32(0))
+    return jnp.where(n > 0, middle.astype(jnp.float32) / jnp.float32(2 * DAYS), jnp.float32(jnp.nan))

@@ -63,7 +63,8 @@ def printed(trial: Trial, told: TimeSummaries) -> TimeSummaries:
         estimate = curves[time, f"dose{doses - 1}" if group == "top" else group]  # type: ignore[index]
         medians[time, group] = tuple(_months(v) for v in (estimate.median, estimate.low, estimate.high))
     died, early, middle, late, after = deaths(seen, path).values()
-    s12 = round(float(curves["os", "all"].survival[1]), 2)
+    alive = curves["os", "all"]
+    s12 = round(float(alive.survival[1] if np.isfinite(alive.survival[1]) else alive.last), 2)
     retreated = present & seen.retreated_seen
     again = retreated & path.retreatment_response
     lasted = np.round(path.retreatment_duration[again].astype(float), 1)

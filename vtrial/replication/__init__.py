@@ -38,7 +38,8 @@ class Replication:
     table: a row for each published number (`number`: "value", "low" or "high" of the fact), columns fact, system,
     published, published_low, published_high, predicted (median over replications), low95, high95, percentile
     (mid-rank), inside95 (inclusive), use, number, sharpness (SD over the posterior's replications over that in the
-    posterior-mean world), not_estimable (share of replications), reason (why a fact is not covered, else ""). left_out:
+    posterior-mean world), not_reached and not_estimable (shares of replications), status (of what is predicted:
+    "estimated", "NR", "NE"; empty where it is not produced), reason (why a fact is not covered, else ""). left_out:
     the same of facts that a refit had not seen, and what was left out; None where that was not asked for.
     """
 

@@ -14,6 +14,7 @@ from vtrial.estimate import published, times
 from vtrial.estimate.published import Asked
 from vtrial.evidence import Evidence
 from vtrial.flags import CORE_MEASURES
+from vtrial.model.vocabulary import NOT_ESTIMABLE, status_of
 from vtrial.posterior import Posterior
 from vtrial.protocol import prepare
 from vtrial.replication.coverage import COUNTS, CURVES, NUMBERS, Coverage, Covered
@@ -22,7 +23,7 @@ from vtrial.world import World
 
 COLUMNS = (
     "fact", "system", "published", "published_low", "published_high", "predicted", "low95", "high95", "percentile",
-    "inside95", "use", "number", "sharpness", "not_estimable", "reason",
+    "inside95", "status", "use", "number", "sharpness", "not_reached", "not_estimable", "reason",
 )  # fmt: skip
 # The numbers of a fact, and the column of the table in which each stands as printed.
 PRINTED = {"value": "published", "low": "published_low", "high": "published_high"}
@@ -164,9 +165,10 @@ def _printed(row: pd.Series) -> dict[str, float]:
 
 def _placed(told: float, values: np.ndarray, in_mean_world: np.ndarray | None) -> dict[str, object]:
     """Where a published number stands among those of the replications."""
+    missing = float(np.isnan(values).mean())
     values = np.sort(values[~np.isnan(values)])
     if not len(values):
-        return {"reason": "in no replication had anybody what it is counted in"}
+        return {"reason": "in no replication had anybody what it is counted in", "status": NOT_ESTIMABLE}
     low, middle, high = (float(values[min(int(q * len(values)), len(values) - 1)]) for q in (0.025, 0.5, 0.975))
     below = np.searchsorted(values, told - _NEAR, side="left")
     upto = np.searchsorted(values, told + _NEAR, side="right") if np.isfinite(told) else len(values)
@@ -185,6 +187,8 @@ def _placed(told: float, values: np.ndarray, in_mean_world: np.ndarray | None) -
         "percentile": float((below + upto) / 2 / len(values)),
         "inside95": bool(low - _NEAR <= told <= high + _NEAR),
         "sharpness": sharpness,
-        "not_estimable": lost,
+        "not_reached": lost,
+        "not_estimable": missing,
+        "status": status_of(middle),
         "reason": "",
     }

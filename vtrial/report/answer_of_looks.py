@@ -94,7 +94,10 @@ def known(protocol: Protocol) -> list[str]:
         found += _of_looks(protocol)
     if plan.curves:
         found += ["retreated.n", "retreated.responses", *(f"follow_up.{q}" for q in ("q025", "q50", "q975"))]
+    in_place = ("ne", "true", "bound.low", "bound.high")
+    found += [f"{e}.rate.{part}" for e in plan.endpoints for part in in_place]
     for stem in (curves.name(protocol, curve) for curve in plan.curves):
+        found += [f"{stem}.s{month}.{part}" for month in LANDMARKS for part in in_place]
         found += [f"{stem}.n", f"{stem}.events", f"{stem}.median.width.q50", *(f"{stem}.s{m}" for m in LANDMARKS)]
         parts = ("median", "median.low", "median.high")
         found += [f"{stem}.{part}.{q}" for part in parts for q in ("q025", "q50", "q975", "nr", "ne")]

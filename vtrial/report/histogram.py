@@ -141,7 +141,9 @@ def _times(test: "TestSection", trials: Any) -> Any:
         )
     )
     null = alt.Chart(pd.DataFrame({"month": [test.null]})).mark_rule(strokeDash=[5, 3], strokeWidth=1.5)
-    subtitle = f"null {test.null:g} months (dashed), not reached in {1 - known.mean():.1%} of trials"
+    subtitle = f"null {test.null:g} months (dashed), not reached in {np.isinf(median).mean():.1%} of trials"
+    if np.isnan(median).any():
+        subtitle += f", not estimable in {np.isnan(median).mean():.1%}"
     if "end" in trials and (early := float((trials["end"] != END).mean())) > 0:
         subtitle += f"; a look stopped {early:.1%} (as followed later)"
     return alt.layer(

@@ -116,6 +116,10 @@ def visits_varied(result: "Result") -> pd.DataFrame:
         row: dict[str, object] = {"what": what}
         for endpoint in asked:
             median = outcome.curves[endpoint, "all"].median.astype(float)
+            median = median[~np.isnan(median)]  # of trials in which anybody is in the analysis
+            if not median.size:
+                row |= dict.fromkeys((f"{endpoint}.{part}" for part in ("q50", "q025", "q975", "nr")), math.nan)
+                continue
             low, middle, high = np.quantile(median, (0.025, 0.5, 0.975), method="inverted_cdf")
             row |= {f"{endpoint}.q50": middle, f"{endpoint}.q025": low, f"{endpoint}.q975": high}
             row[f"{endpoint}.nr"] = float(np.isinf(median).mean())

@@ -14,8 +14,8 @@ import pandas as pd
 from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
-from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS, WORDS, TimeEndpoint
-from vtrial.model.vocabulary import months_in_words
+from vtrial.estimate.times import TIME_ENDPOINTS, WORDS, TimeEndpoint
+from vtrial.model.vocabulary import NE_SHARE, months_in_words
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRIALS = 300  # whose curves make a fan
 TRIALS_OF_STATES = 100
-KEPT = 0.95  # a fan ends where fewer of its trials have a curve
+KEPT = 1.0 - NE_SHARE  # a fan ends where the curve of more of its trials is not estimable
 STEP = 0.25  # months
 WIDTH = 640
 
@@ -45,7 +45,7 @@ def endpoints(protocol: "Protocol") -> tuple[TimeEndpoint, ...]:
 def analysed(result: "Result", endpoint: TimeEndpoint, *, cell: int = 0) -> np.ndarray:
     """In which trials anybody is in the analysis of an endpoint with a curve of all patients, bool (trials,)."""
     of_cell: Any = result.trials["cell"] == cell
-    return result.trials.loc[of_cell, f"{endpoint}.s{LANDMARKS[0]}"].notna().to_numpy()
+    return result.trials.loc[of_cell, f"{endpoint}.median"].notna().to_numpy()
 
 
 def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConcatChart:
@@ -192,9 +192,8 @@ def _bands(result: "Result", protocol: "Protocol", endpoint: Any) -> tuple[pd.Da
     if not some.any():
         raise InputError(f"{result.scenario.where}: nobody is in the analysis of '{endpoint}' in the first trials")
     survival, at_risk = survival[some], at_risk[some]
-    known = (at_risk > 0) | (survival == 0.0)
-    last = max(int(np.sum(known.mean(axis=0) >= KEPT)), 1)
-    survival = np.where(known, survival, np.nan)[:, :last]
+    last = max(int(np.sum((~np.isnan(survival)).mean(axis=0) >= KEPT)), 1)
+    survival = survival[:, :last]
     quantiles = np.nanquantile(survival, (0.025, 0.25, 0.5, 0.75, 0.975), axis=0)
     parts = [
         pd.DataFrame({"month": months[:last], "what": what, "low": quantiles[low], "high": quantiles[high]})

@@ -31,6 +31,7 @@ _RETREATED = (
     ("retreatment.retreated.all", "retreated.n", "patients retreated after progression"),
     ("retreatment.response.all", "retreated.responses", "of these, patients who responded again"),
 )
+OUT_OF_ORDER = "† "  # before a limit whose middle is no limit of the middle median
 NOTHING_PUBLISHED = pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -51,6 +52,9 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
         if math.isnan(value):
             return
         values = np.asarray(simulated, float)
+        values = values[~np.isnan(values)]  # what is not estimable has no rank
+        if not values.size:
+            return
         low, middle, high = np.quantile(values, (0.025, 0.5, 0.975), method="inverted_cdf")
         rows.append(
             {
@@ -142,7 +146,8 @@ def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int =
 
         def over_trials(part: str, of: str = prefix) -> str:
             middle, low, high = (_shown(found[f"{of}.{part}.{q}"], ".1f") for q in ("q50", "q025", "q975"))
-            return middle if low == middle == high else f"{middle} ({low} – {high})"
+            mark = OUT_OF_ORDER if _out_of_order(found, of, part) else ""
+            return mark + (middle if low == middle == high else f"{middle} ({low} – {high})")
 
         start = "documented response" if curve[0] == "dor" else "infusion"
         group = {"group": f"{capitalised(WORDS[curve[0]])}, months since {start}"}
@@ -150,7 +155,7 @@ def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int =
         row |= {part: number(found[f"{prefix}.{part}"], 1) for part in ("n", "events")}
         row |= {part: over_trials(metric) for part, metric in _PARTS.items()}
         row |= {f"nr_{part}": f"{found[f'{prefix}.{metric}.nr']:.1%}" for part, metric in _PARTS.items()}
-        row |= {f"s{month}": _shown(found[f"{prefix}.s{month}"], ".0%") for month in LANDMARKS}
+        row |= {f"s{month}": _landmark(found, f"{prefix}.s{month}") for month in LANDMARKS}
         rows.append(row)
         fact = f"{curve[0]}.all" if curve[1] == "all" else prefix
         if fact in told and "median" in told[fact].index:
@@ -168,6 +173,20 @@ def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int =
     }
     right = ["n", "events", *parts, *nr, *at]
     return drawn(frame, id_, group="group", labels=labels, right=right, spanners=spanners)
+
+
+def _out_of_order(found: Any, stem: str, part: str) -> bool:
+    """Whether the middle of a limit over trials lies on the wrong side of that of the median: they are of other trials,
+    where limits are missing in some."""
+    middle, limit = found[f"{stem}.median.q50"], found[f"{stem}.{part}.q50"]
+    return bool(limit > middle if part == "median.low" else limit < middle if part == "median.high" else False)
+
+
+def _landmark(found: Any, metric: str) -> str:
+    """The mean survival; where it is not estimable the true one beside it."""
+    words = _shown(found[metric], ".0%")
+    true = found.get(f"{metric}.true")
+    return words if true is None or math.isnan(true) else f"{words} (true {true:.0%})"
 
 
 def others_table(table: pd.DataFrame, id_: str) -> Markup | None:

@@ -52,6 +52,13 @@ _OF_MEDIAN = {
     "median": "estimate",
 }
 _OF_CURVE = {"n": "patients, mean over trials", "events": "events, mean over trials"}
+_IN_PLACE = {
+    "ne": "share of trials in which it is not estimable",
+    "true": "true value, mean over worlds",
+    "bound.low": "mean over trials if it were 0 wherever it is not estimable",
+}
+_OF_RATE_IN_PLACE = _IN_PLACE | {"bound.high": "mean over trials if it were 1 wherever it is not estimable"}
+_OF_LANDMARK = _IN_PLACE | {"bound.high": "mean over trials if the last estimable survival stayed"}
 _OF_RETREATED = {
     "n": "patients retreated after documented progression by the cut, mean over trials",
     "responses": "of these, patients who respond again, mean over trials",
@@ -113,6 +120,8 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
         return heading, _OF_TRIAL[metric] + means
     if name in ENDPOINTS and rest in _OF_RATE:
         return f"Rate of {rate_in_words(name)}", _OF_RATE[rest]
+    if name in ENDPOINTS and (in_place := rest.removeprefix("rate.")) in _OF_RATE_IN_PLACE:
+        return f"Rate of {rate_in_words(name)}", _OF_RATE_IN_PLACE[in_place]
     if metric.removesuffix(".rate") in result.protocols[0].plan.flags:
         return "Rates of what else was asked for, of the infused", metric.removesuffix(".rate")
     return _time_in_words(result, metric)
@@ -138,6 +147,10 @@ def _time_in_words(result: "Result", metric: str) -> tuple[str, str]:
                 return f"Median {whose}, months", f"{words}: {_OVER_TRIALS[over]}"
         if of.startswith("s") and of[1:].isdigit():
             return f"{capitalised(whose)}: patients and survival", f"Kaplan-Meier at {of[1:]} months, mean over trials"
+        month, _, what = of.partition(".")
+        if month.startswith("s") and month[1:].isdigit() and what in _OF_LANDMARK:
+            line = f"Kaplan-Meier at {month[1:]} months: {_OF_LANDMARK[what]}"
+            return f"{capitalised(whose)}: patients and survival", line
     return "Other", metric
 
 
