@@ -44,8 +44,8 @@ def test_an_invented_study_runs_with_its_own_doses(tmp_path: Path) -> None:
     )
     assert result.protocols[0].doses == (100.0, 200.0, 400.0)
     metrics = set(result.characteristics["metric"])
-    assert "ae.anemia.grade3_4.rate" in metrics
-    assert "baseline.stage_iii.rate" in metrics
+    assert "flag.ae.anemia.grade3_4.rate" in metrics
+    assert "flag.baseline.stage_iii.rate" in metrics
     assert not any(metric.startswith(("crs", "mrd", "pfs", "os.")) for metric in metrics)
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "ae.anemia.grade3_4" in page

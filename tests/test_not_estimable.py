@@ -57,6 +57,7 @@ def test_above_one_percent_not_estimable_the_mean_is_too(monkeypatch):
     assert table.at["os.s18", "trials"] == 300
     assert table.at["os.s18.ne", "estimate"] == 0.25
     assert table.at["os.s18.true", "estimate"] == 0.42
+    assert table["trials"].dtype.kind == "i"
     assert table.at["os.s18.bound.low", "estimate"] == pytest.approx(0.75 * 0.3)  # what is missing is 0
     assert table.at["os.s18.bound.high", "estimate"] == pytest.approx(0.75 * 0.3 + 0.25 * 0.4)  # or the last survival
     assert table.at["os.s12", "estimate"] == pytest.approx(0.5)

@@ -21,7 +21,7 @@ from vtrial.evidence import Evidence
 from vtrial.outputs import provenance, writable, write, write_manifest, write_page, write_table
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol
-from vtrial.report.answer_of_looks import check_answer
+from vtrial.report.answer_of_looks import check_answer, check_names
 from vtrial.scenario import Scenario, as_scenario
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ class Result:
         return self.posteriors[self.protocols[0].design.world.discount]
 
     def value(self, metric: str, *, cell: int = 0, method: str = "simulated") -> tuple[float, float]:
-        """Estimate and Monte Carlo standard error of a metric. Raises `InputError` where there is none."""
+        """Estimate and Monte Carlo standard error of a metric. Raises `InputError` where there is none, or two."""
         table = self.characteristics
         row = table[(table["cell"] == cell) & (table["metric"] == metric) & (table["method"] == method)]
         if row.empty:
             known = ", ".join(dict.fromkeys(table["metric"]))
             raise InputError(f"there is no {method} metric '{metric}' in cell {cell} (metrics: {known})")
+        if len(row) > 1:
+            raise InputError(f"there are {len(row)} {method} metrics '{metric}' in cell {cell}")
         return float(row["estimate"].iloc[0]), float(row["mcse"].iloc[0])
 
     def differences(self) -> pd.DataFrame:
@@ -206,6 +208,7 @@ def run(
         scenario = scenario.replace(changes)
     keep_compiled_programs()
     read, posteriors, protocols = prepared(scenario, progress)
+    check_names(protocols, scenario.where)
     check_answer(scenario.design, protocols, scenario.where)
     if out is not None:
         writable(out)

@@ -1,7 +1,7 @@
 """Trials and worlds -> operating characteristics: `tables`; `monte_carlo`: their errors; `survival`: curves."""
 
 from vtrial.characteristics.monte_carlo import COLUMNS, clustered_mcse, interval
-from vtrial.characteristics.tables import WORTHWHILE, exact_by_world, exact_rows, table, trials_table
+from vtrial.characteristics.tables import WORTHWHILE, exact_by_world, exact_rows, metric_of_flag, table, trials_table
 
 __all__ = [
     "COLUMNS",
@@ -10,6 +10,7 @@ __all__ = [
     "exact_by_world",
     "exact_rows",
     "interval",
+    "metric_of_flag",
     "table",
     "trials_table",
 ]

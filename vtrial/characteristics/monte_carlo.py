@@ -51,7 +51,7 @@ def not_estimable(
     if true is not None:
         value, mcse, trials = true()
         low, high = value - Z95 * mcse, value + Z95 * mcse
-        yield row(f"{metric}.true", value, mcse, low, high, trials, "simulated" if trials else "exact")
+        yield row(f"{metric}.true", value, mcse, low, high, int(trials), "simulated" if trials else "exact")
 
 
 def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: float) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from vtrial.characteristics.monte_carlo import not_estimable
 from vtrial.estimate.times import LANDMARKS, Curve, Estimate
+from vtrial.evidence.facts import as_id
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 from vtrial.true_curves import true_survival
@@ -28,7 +29,7 @@ def name(protocol: Protocol, curve: Curve) -> str:
     endpoint, group = curve
     if group == "all":
         return endpoint
-    return f"{endpoint}.{protocol.doses[int(group[4:])]:g}" if group.startswith("dose") else f"{endpoint}.{group}"
+    return f"{endpoint}.{as_id(protocol.doses[int(group[4:])])}" if group.startswith("dose") else f"{endpoint}.{group}"
 
 
 def columns(protocol: Protocol, outcome: Outcome) -> dict[str, Any]:

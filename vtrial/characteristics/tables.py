@@ -65,13 +65,16 @@ def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataF
         count = outcome.counts[endpoint]
         columns[f"{endpoint}.count"] = count
         columns[f"{endpoint}.rate"] = _rate(count, outcome.infused).astype(np.float32)
-    columns |= {f"{flag}.count": count for flag, count in _flags(protocol, outcome).items()}
-    for test in protocol.plan.tests:
-        columns[f"{test.name}.reject"] = outcome.rejected[test.name]
+    parts = [{f"{name}.count": count for name, count in _flags(protocol, outcome).items()}]
+    parts.append({f"{test.name}.reject": outcome.rejected[test.name] for test in protocol.plan.tests})
     if outcome.decision is not None:
-        columns |= looks.columns(protocol, outcome)
+        parts.append(looks.columns(protocol, outcome))
     if outcome.follow_up is not None:
-        columns |= curves.columns(protocol, outcome)
+        parts.append(curves.columns(protocol, outcome))
+    for part in parts:
+        if both := columns.keys() & part.keys():
+            raise ValueError(f"two columns of trials are named {sorted(both)}")
+        columns |= part
     return pd.DataFrame(columns)
 
 
@@ -120,8 +123,8 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         for label, q in (("q025", 0.025), ("q975", 0.975)):
             yield quantile(f"{endpoint}.rate.{label}", observed[np.isfinite(observed)], q)
         yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
-    for flag, count in _flags(protocol, outcome).items():
-        yield from rate(f"{flag}.rate", _rate(count, outcome.infused))
+    for name, count in _flags(protocol, outcome).items():
+        yield from rate(f"{name}.rate", _rate(count, outcome.infused))
     if outcome.follow_up is not None:
         yield from curves.rows(protocol, outcome, mean, quantile, seed=seed)
 
@@ -137,8 +140,14 @@ def _true_rate(protocol: Protocol, endpoint: Endpoint, seed: int, trials: int) -
 
 
 def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]:
-    """Patients with each flag in each trial, by flag."""
-    return {} if outcome.flags is None else dict(zip(protocol.plan.flags, outcome.flags.T, strict=True))
+    """Patients with each flag in each trial, by the stem of its metrics."""
+    names = [metric_of_flag(flag) for flag in protocol.plan.flags]
+    return {} if outcome.flags is None else dict(zip(names, outcome.flags.T, strict=True))
+
+
+def metric_of_flag(flag: str) -> str:
+    """The stem of a flag's metrics: an endpoint of the same name counts other patients (`vgpr`: or better)."""
+    return f"flag.{flag}"
 
 
 def exact_by_world(protocol: Protocol, seed: int) -> tuple[World, dict[str, Array], float]:

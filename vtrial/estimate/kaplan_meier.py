@@ -167,8 +167,8 @@ def curve(ordered: Ordered, group: Any = EVERYONE) -> Step:
 class Quantiles:
     """Days, float32 (probs,), whole or half. +inf: not reached. NaN: not estimable.
 
-    Not estimable is all of an empty group, and a lower limit where the curve falls to 0 at once, so that it has no
-    limits anywhere (R has none either).
+    Not estimable is all of an empty group, and the lower limit where the curve passes the quantile by falling to 0,
+    where it has no limits (R has none either).
     """
 
     estimate: Any

@@ -121,7 +121,8 @@ def shown(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], test: Any, benchmar
     "median" rejects where the lower limit lies above the benchmark's median; one that is not reached does only where
     follow-up passes that median. Greenwood's error is 0 at a survival of 1: where nobody had the event by the
     benchmark's median, the n patients then at risk must be enough for the exact test of that (2 ** -n at most alpha).
-    A curve that falls to 0 at once has no lower limit, and what is not estimable does not reject.
+    At a survival of 0 there are no limits: a curve that passes 1/2 by falling to 0 has no lower limit, and what is not
+    estimable does not reject.
     """
     if test.method == "log-rank":
         result = log_rank.one_sample(ordered[test.endpoint], EVERYONE, benchmark.hazard)

@@ -47,7 +47,7 @@ STATISTICS = {
     "date": ("value",),
 }
 USES = ("fit", "check", "context", "derived")
-NOT_ESTIMABLE = "NE"
+NOT_REACHED, NOT_ESTIMABLE = "NR", "NE"  # as printed, of a limit or a median that was not reached
 _NUMBERS = ("time", "count", "n", "value", "low", "high", "level")
 
 
@@ -57,7 +57,7 @@ def as_id(dose: float) -> str:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The facts of a study, one row each, indexed by fact; an empty cell is NaN, "NE" is +inf.
+    """The facts of a study, one row each, indexed by fact; an empty cell is NaN, "NE" and "NR" are +inf.
 
     Dates (statistic ``date``) stay text in column ``published``, which holds every value as printed.
     Raises `InputError` with file, line and reason for the first malformed row.
@@ -138,7 +138,7 @@ def _checked(raw: dict[str, str], where: str) -> dict[str, object]:
 def _number(text: str, column: str, where: str) -> float:
     if not text:
         return float("nan")
-    if text == NOT_ESTIMABLE and column in ("value", "low", "high"):
+    if text in (NOT_REACHED, NOT_ESTIMABLE) and column in ("value", "low", "high"):
         return float("inf")
     try:
         number = float(text)

@@ -8,6 +8,7 @@ import numpy as np
 from vtrial import exact
 from vtrial import look_characteristics as looks
 from vtrial.after_stopping import told
+from vtrial.characteristics import metric_of_flag
 from vtrial.characteristics import survival as curves
 from vtrial.errors import InputError, nearest
 from vtrial.estimate.proportions import WORDS, Endpoint
@@ -73,6 +74,15 @@ def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
                 )
 
 
+def check_names(protocols: list[Protocol], where: str) -> None:
+    """Refuse a cell in which two metrics would have one name. Raises `InputError`."""
+    for protocol in protocols:
+        names = known(protocol)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{where}: two metrics would be named '{twice}'; rename the look, the test or the flag")
+
+
 def known(protocol: Protocol) -> list[str]:
     """The metrics that a run of a protocol can have, in no order: also those that are known only where trials ended at
     a look, or where exact answers exist."""
@@ -89,13 +99,14 @@ def known(protocol: Protocol) -> list[str]:
         found.append("success")
     found += ["n.enrolled", "n.infused"]
     found += [f"{e}.{part}" for e in plan.endpoints for part in ("rate", "rate.q025", "rate.q975", "enrolled.rate")]
-    found += [f"{flag}.rate" for flag in plan.flags]
+    found += [f"{metric_of_flag(flag)}.rate" for flag in plan.flags]
     if plan.looks:
         found += _of_looks(protocol)
     if plan.curves:
         found += ["retreated.n", "retreated.responses", *(f"follow_up.{q}" for q in ("q025", "q50", "q975"))]
     in_place = ("ne", "true", "bound.low", "bound.high")
-    found += [f"{e}.rate.{part}" for e in plan.endpoints for part in in_place]
+    rates = [*plan.endpoints, *map(metric_of_flag, plan.flags)]
+    found += [f"{name}.rate.{part}" for name in rates for part in in_place]
     for stem in (curves.name(protocol, curve) for curve in plan.curves):
         found += [f"{stem}.s{month}.{part}" for month in LANDMARKS for part in in_place]
         found += [f"{stem}.n", f"{stem}.events", f"{stem}.median.width.q50", *(f"{stem}.s{m}" for m in LANDMARKS)]

@@ -9,6 +9,7 @@ from vtrial.characteristics import WORTHWHILE
 from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
+from vtrial.evidence.facts import as_id
 from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED
 from vtrial.report.words_of_looks import look_in_words
 from vtrial.scenario import TestSection
@@ -59,6 +60,18 @@ _IN_PLACE = {
 }
 _OF_RATE_IN_PLACE = _IN_PLACE | {"bound.high": "mean over trials if it were 1 wherever it is not estimable"}
 _OF_LANDMARK = _IN_PLACE | {"bound.high": "mean over trials if the last estimable survival stayed"}
+# The flags of the core whose names alone do not say how they differ from endpoints.
+_OF_FLAG = {
+    "orr": "response (PR or better)",
+    "vgpr_or_better": "VGPR or better",
+    "cr": "CR or better",
+    "vgpr": "best response VGPR, no better",
+    "pr": "best response PR, no better",
+    "crs": "CRS of any grade",
+    "crs3": "CRS of grade 3 or higher",
+    "neurotoxicity": "neurotoxicity of any grade",
+    "neurotoxicity3": "neurotoxicity of grade 3 or higher",
+}
 _OF_RETREATED = {
     "n": "patients retreated after documented progression by the cut, mean over trials",
     "responses": "of these, patients who respond again, mean over trials",
@@ -122,9 +135,18 @@ def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
         return f"Rate of {rate_in_words(name)}", _OF_RATE[rest]
     if name in ENDPOINTS and (in_place := rest.removeprefix("rate.")) in _OF_RATE_IN_PLACE:
         return f"Rate of {rate_in_words(name)}", _OF_RATE_IN_PLACE[in_place]
-    if metric.removesuffix(".rate") in result.protocols[0].plan.flags:
-        return "Rates of what else was asked for, of the infused", metric.removesuffix(".rate")
+    if name == "flag":
+        return _flag_in_words(metric)
     return _time_in_words(result, metric)
+
+
+def _flag_in_words(metric: str) -> tuple[str, str]:
+    """As `metric_in_words`, of a flag: ``flag.vgpr.rate``."""
+    flag, _, what = metric.removeprefix("flag.").rpartition("rate")
+    flag, what = flag.removesuffix("."), what.removeprefix(".")
+    words = _OF_FLAG.get(flag, flag)
+    in_place = f": {_OF_RATE_IN_PLACE[what]}" if what in _OF_RATE_IN_PLACE else ""
+    return "Rates of what else was asked for, of the infused, as known at the data cut", f"{words}{in_place}"
 
 
 def _time_in_words(result: "Result", metric: str) -> tuple[str, str]:
@@ -157,7 +179,7 @@ def _time_in_words(result: "Result", metric: str) -> tuple[str, str]:
 def _groups(result: "Result") -> dict[str, str]:
     """The groups of curves as they stand in metrics, in words."""
     doses = {dose for protocol in result.protocols for dose in protocol.doses}
-    return {f"{dose:g}": f" at {dose:g}" for dose in sorted(doses)} | _DEPTHS
+    return {as_id(dose): f" at {as_id(dose)}" for dose in sorted(doses)} | _DEPTHS
 
 
 def rate_in_words(endpoint: Endpoint) -> str:

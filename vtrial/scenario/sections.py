@@ -11,7 +11,7 @@ from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS, Scale, TimeEndpoint
 from vtrial.evidence import correlation_names
 from vtrial.model.vocabulary import ALL_ARMS
-from vtrial.scenario import consistent
+from vtrial.scenario import consistent, names
 from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
 from vtrial.scenario.looks import LookSection, MultiplicitySection
 from vtrial.scenario.rules import of_calendar
@@ -188,16 +188,17 @@ class Design(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "Design":
-        names = [test.name for test in self.test]
+        tests = [test.name for test in self.test]
         for test in self.test:
-            if names.count(test.name) > 1:
+            if tests.count(test.name) > 1:
                 raise ValueError(f"two tests are named '{test.name}'")
-            if test.after and test.after not in names:
+            if test.after and test.after not in tests:
                 raise ValueError(
-                    f"[[test]] '{test.name}' comes after '{test.after}', which is no test ({', '.join(names)})"
+                    f"[[test]] '{test.name}' comes after '{test.after}', which is no test ({', '.join(tests)})"
                 )
         self.ordered_tests()
         consistent.check(self)
+        names.check(self)
         arm, cohort = self.arm[0], self.cohort
         if self.simulation.endpoints == [] and not self.test:
             raise ValueError("[simulation] endpoints = [] and no [[test]]: nothing would be counted")
