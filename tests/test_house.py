@@ -10,7 +10,20 @@ import pytest
 import vtrial
 
 PACKAGE = Path(vtrial.__file__).parent
-PURE = ["trial", "plan", "interim", "decisions", "engine", "world", "curves", "flags", "cohort", "conduct", "estimate"]
+PURE = [
+    "trial",
+    "plan",
+    "interim",
+    "decisions",
+    "engine",
+    "world",
+    "curves",
+    "flags",
+    "cohort",
+    "conduct",
+    "estimate",
+    "model",
+]
 HEAVY = {"pymc", "pytensor", "nutpie", "arviz", "pandas", "xarray", "scipy", "pydantic", "altair", "pathlib"}
 
 

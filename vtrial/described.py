@@ -8,6 +8,7 @@ from scipy.special import logit
 from vtrial.errors import InputError, nearest
 from vtrial.evidence import Evidence
 from vtrial.flags import CORE, Flags
+from vtrial.model.streams import HostStream, host_rng
 from vtrial.scenario import Design
 from vtrial.world import World
 
@@ -75,7 +76,7 @@ def mixed(worlds: World, design: Design, evidence: Evidence, mix: tuple[str, ...
     if not mix:
         return worlds
     assert worlds.flags is not None
-    rng = np.random.default_rng(design.simulation.seed)
+    rng = host_rng(design.simulation.seed, HostStream.CASE_MIX)
     effects = np.empty((worlds.size, len(mix), 2))
     for k, name in enumerate(mix):
         prior = evidence.priors.covariate[name]
@@ -95,7 +96,7 @@ def expanding(worlds: World, design: Design, evidence: Evidence, asked: bool) ->
     if not asked or prior is None:
         return worlds
     mean, sd = (np.array([getattr(effect, part) for effect in prior.effects]) for part in ("mean", "sd"))
-    rng = np.random.default_rng([design.simulation.seed, 1])
+    rng = host_rng(design.simulation.seed, HostStream.EXPANSION)
     z = rng.standard_normal((worlds.size, len(mean))) if worlds.size > 1 else np.zeros((1, len(mean)))
     return replace(worlds, expansion=mean + z * sd)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from vtrial import curves
 from vtrial.curves import Step
+from vtrial.model.streams import HostStream, host_rng
 
 
 @jax.tree_util.register_dataclass
@@ -49,7 +49,7 @@ class World:
 
 def permuted(worlds: World, seed: int) -> World:
     """The worlds in an order drawn once from `seed`, the same for every cell of a sweep."""
-    order = np.random.default_rng(seed).permutation(worlds.size)
+    order = host_rng(seed, HostStream.WORLD_ORDER).permutation(worlds.size)
     return jax.tree.map(lambda array: array[order], worlds)
 
 

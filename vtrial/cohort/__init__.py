@@ -5,44 +5,12 @@ draws `(patients,)` numbers from a key of its own, so two designs meet the same 
 are the 60 of a smaller trial, and leaving an endpoint out changes no other.
 """
 
-from enum import IntEnum
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-
-class Process(IntEnum):
-    """What is drawn for a patient or a trial, each from its own key. Append only: a number is a stream."""
-
-    INFUSED = 0
-    DOSE = 1
-    RESPONSE = 2
-    CRS = 3
-    NEUROTOXICITY = 4
-    MRD_EVALUABLE = 5
-    MRD_NEGATIVE = 6
-    BETWEEN_TRIAL = 7
-    RESPONSE_TIME = 8
-    CR_TIME = 9
-    PROGRESSION = 10
-    DEATH = 11
-    DEATH_AFTER = 12
-    CRS_DEATH = 13
-    NEW_THERAPY = 14
-    RETREATED = 15
-    RETREATMENT_RESPONSE = 16
-    RETREATMENT_TIME = 17
-    VISITS = 18
-    ARRIVAL = 19
-    DELAY = 20
-    BETWEEN_TRIAL_SURVIVAL = 21
-    FLAGS = 22
-    MEASURES = 23
-    BETWEEN_TRIAL_FLAGS = 24
-    DELIVERED = 25
-    EXPANSION = 26
-
+from vtrial.model.streams import Process
 
 # The processes whose latent normals are correlated within a patient, in the order of the correlation matrix.
 LATENT = (Process.RESPONSE, Process.CRS, Process.NEUROTOXICITY)

@@ -17,6 +17,7 @@ import xarray as xr
 
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import TimeSummaries, published
+from vtrial.model.streams import HostStream, host_rng
 from vtrial.models import centred, disposition, flags, ladder, response, survival, toxicity
 from vtrial.posterior import FitError, Posterior, Settings
 from vtrial.world import World
@@ -169,7 +170,7 @@ def _assembled(drawn: xr.DataTree, data: dict[str, np.ndarray], settings: Settin
     posterior = drawn["posterior"].to_dataset()
     statistics = drawn["sample_stats"].to_dataset()
     kept = ("diverging", "depth", "step_size", "energy", "mean_tree_accept", "n_steps")
-    rng = np.random.default_rng(settings.seed)
+    rng = host_rng(settings.seed, HostStream.PRIOR)
     prior = xr.Dataset(
         {
             name: (values.dims, rng.normal(data.get(f"{name}_mean", 0.0), data.get(f"{name}_sd", 1.0), values.shape))
