@@ -36,9 +36,12 @@ def key_of(seed: Any, number: Any) -> Any:
     return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), number)
 
 
-def chunk_of(plan: Plan) -> int:
-    """Trials in a chunk of this plan: about 500 of KarMMa's, more of a smaller trial, 4,000 at most."""
-    times = 40 if "survival" in plan.systems else 0  # visits, path and calendar; curves need room as well
+def chunk_of(plan: Plan, visits: int = 0) -> int:
+    """Trials in a chunk of this plan: about 500 of KarMMa's, more of a smaller trial, 4,000 at most.
+
+    visits: of a patient.
+    """
+    times = max(40, visits + 20) if "survival" in plan.systems else 0  # path and calendar; curves need room as well
     times += (len(plan.described.drawn) + len(plan.described.measures)) // 4  # half a word each, and small
     draws = plan.capacity * (times + len(patients.processes(plan.systems, attrition=plan.attrition, dose=True)))
     return max(1, min(4000, DRAWS // draws))
@@ -97,7 +100,7 @@ def simulate(
     the number of trials that each finished chunk adds.
     """
     workers = workers or os.cpu_count() or 1
-    size = chunk or chunk_of(plan)
+    size = chunk or chunk_of(plan, 0 if numbers.calendar is None else len(numbers.calendar.schedule))
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
 
     def run(first: int) -> Any:

@@ -14,6 +14,8 @@ from vtrial.scenario import Design, TestSection
 from vtrial.sequential import Levels
 
 MAX_DAYS = 20_000
+MOST_VISITS = 1_000  # of a patient
+_NO_WINDOW = 1e-9  # months: the closed form divides by the window
 
 
 def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: str) -> tuple[Curve, ...]:
@@ -51,24 +53,24 @@ def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: 
 
 def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> Calendar:
     """The calendar's numbers, what the scenario leaves out taken from the study. Raises `InputError`."""
-    stated, visits, study = design.calendar, _visits(design, evidence, where), evidence.priors.calendar
-    assert study is not None
+    stated, visits = design.calendar, _visits(design, evidence, where)
     [(kind, cut)] = stated.data_cut.items()
-    if stated.infusion_delay_months == "fitted":
-        low, high = study.infusion_delay.low, study.infusion_delay.high
-    else:
-        low = high = float(stated.infusion_delay_months)
+    low, high = _delay(design, evidence)
     if kind == "month" and cut <= low:
         raise InputError(
             f"{where}: [calendar] data_cut month = {cut:g} is before the first possible infusion (month {low:g})"
         )
-    rate = stated.accrual_per_month or _accrual(evidence)
-    # The visits that can fall before the cut (patients come faster or slower than the mean, hence the room), and one
-    # more, where there is one: the last is never missed, and nobody is to see that.
-    reach = cut if kind == "month" else cut + high + (capacity + 6.0 * np.sqrt(capacity)) / rate
-    months = visits.schedule[: sum(m <= reach + visits.window for m in visits.schedule) + 1]
+    reach = longest_follow_up(design, evidence, capacity)
+    if reach > MOST_VISITS * visits.interval:
+        raise InputError(
+            f"{where}: [calendar] visits go on every {visits.interval:g} months until the data cut, up to month "
+            f"{reach:,.0f}: about {reach / visits.interval:,.0f} visits (at most {MOST_VISITS:,}); cut earlier, see "
+            "patients less often, or enrol them faster"
+        )
+    # The visits that can fall before the cut, and one more: the last is never missed, and nobody is to see that.
+    months = visits.until(reach + visits.window)
     return Calendar(
-        accrual=np.float32(rate),
+        accrual=np.float32(stated.accrual_per_month or _accrual(evidence)),
         delay_low=np.float32(low),
         delay_high=np.float32(high),
         schedule=np.array(months, np.float32),
@@ -79,25 +81,48 @@ def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> C
     )
 
 
+def longest_follow_up(design: Design, evidence: Evidence, capacity: int) -> float:
+    """Months, the longest that a patient can be followed: from the first infusion to the cut.
+
+    Patients may come slower than the mean, hence the room where the cut waits for the last.
+    """
+    [(kind, cut)] = design.calendar.data_cut.items()
+    if kind == "month":
+        return cut
+    rate = design.calendar.accrual_per_month or _accrual(evidence)
+    return cut + _delay(design, evidence)[1] + (capacity + 6.0 * np.sqrt(capacity)) / rate
+
+
+def _delay(design: Design, evidence: Evidence) -> tuple[float, float]:
+    """Shortest and longest time from enrolment to infusion, months."""
+    study, stated = evidence.priors.calendar, design.calendar.infusion_delay_months
+    assert study is not None
+    if stated == "fitted":
+        return study.infusion_delay.low, study.infusion_delay.high
+    return float(stated), float(stated)
+
+
 def left_to_the_study(evidence: Evidence) -> dict[str, str]:
     """What the study gives a key of [calendar] that a scenario leaves out, in words; empty where it has no times."""
     study, visits = evidence.priors.calendar, evidence.priors.visits
     if "survival" not in evidence.systems or study is None or visits is None:
         return {}
+    listed = ", ".join(f"{month:g}" for month in visits.schedule)
     return {
         "accrual_per_month": f"{_accrual(evidence):.4g}, as in the study",
         "infusion_delay_months": f"{study.infusion_delay.low:g} to {study.infusion_delay.high:g} (priors.toml)",
-        "visits": f"{', '.join(f'{month:g}' for month in visits.schedule)} (priors.toml)",
+        "visits": f"{listed}, then every {visits.interval:g} (priors.toml)",
         "visit_window": f"{visits.window:g} (priors.toml)",
         "missed_visits": f"{visits.missed.value:g} (priors.toml)",
         "new_therapy_per_month": f"{visits.new_therapy.value:g} (priors.toml)",
     }
 
 
-def schedule(design: Design, evidence: Evidence, where: str, horizon: float = 60.0) -> Schedule:
-    """The scenario's visits up to `horizon` months, as the closed form takes them."""
+def schedule(design: Design, evidence: Evidence, where: str, horizon: float) -> Schedule:
+    """The scenario's visits up to `horizon` months and one more, as the closed form takes them."""
     visits = _visits(design, evidence, where)
-    return Schedule(tuple(m for m in visits.schedule if m <= horizon), visits.window, visits.missed.value)
+    months = visits.until(min(horizon, MOST_VISITS * visits.interval))
+    return Schedule(tuple(months), max(visits.window, _NO_WINDOW), visits.missed.value)
 
 
 def benchmark(test: TestSection, design: Design, evidence: Evidence, levels: Levels, where: str) -> Benchmark:
@@ -110,7 +135,7 @@ def benchmark(test: TestSection, design: Design, evidence: Evidence, levels: Lev
     days = np.arange(MAX_DAYS)
     hazard = np.log(2.0) * days / (test.null * DAYS)
     if test.method == "log-rank" and test.scale == "latent":
-        visits = schedule(design, evidence, where, horizon=1e9)
+        visits = schedule(design, evidence, where, horizon=MAX_DAYS / DAYS)
         due = np.exp(-np.log(2.0) * np.array([0.0, *visits.months]) / test.null)
         falls = (due[:-1] - due[1:]) @ visits.delay
         free = 1.0 - falls @ visits.by(days / DAYS)
@@ -120,6 +145,11 @@ def benchmark(test: TestSection, design: Design, evidence: Evidence, levels: Lev
         median=np.float32(test.null * DAYS),
         z=np.array(z, np.float32) if levels.sets > 1 else np.float32(z[0]),
     )
+
+
+def interval(design: Design, evidence: Evidence) -> float:
+    """Months between visits once the schedule is through."""
+    return _visits(design, evidence, "").interval
 
 
 def _accrual(evidence: Evidence) -> float:

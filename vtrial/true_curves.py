@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial import engine
+from vtrial import engine, timing
 from vtrial.curves import DAYS
 from vtrial.estimate.times import DEPTHS, LANDMARKS, Curve, TimeEndpoint
 from vtrial.protocol import Protocol, in_worlds
@@ -13,25 +13,34 @@ from vtrial.scenario import Cell
 
 TRIALS = 400  # pooled: with 128 patients in each some 50,000, a median to within a few days
 BATCHES = 20  # of trials, whose spread gives the error of a pooled survival
-MONTHS = 60  # of follow-up after the last infusion
+MONTHS = (60, 180, 540)  # of follow-up after the last infusion: as long as it takes
 
 Array = NDArray[np.float64]
 
 
 def true_medians(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], *, seed: int) -> dict[TimeEndpoint, float]:
-    """Months, by endpoint; inf where fewer than half have the event within `MONTHS`, NaN where nobody can.
+    """Months, by endpoint; inf where fewer than half have the event within the longest of `MONTHS` that visits allow, NaN
+    where nobody is followed for so long.
 
     Of the Kaplan-Meier curve of all patients of many trials that no data cut ends, same visits and reasons of
     censoring. The protocol has one world, which no trial moves.
     """
     medians: dict[TimeEndpoint, float] = {}
-    for (endpoint, _), patients in _pooled(protocol, tuple((e, "all") for e in endpoints), seed=seed).items():
-        time, event, _ = patients
-        days, survival, latest = kaplan_meier(time, event)
-        below = np.flatnonzero(survival <= 0.5 + 1e-12)
-        never = math.inf if latest >= MONTHS * DAYS - 1 else math.nan
-        medians[endpoint] = float(days[below[0]]) / DAYS if below.size else never
-    return medians
+    unreached: dict[TimeEndpoint, float] = {}
+    for months in MONTHS:
+        wanted = tuple(endpoint for endpoint in endpoints if endpoint not in medians)
+        cell = _open_ended(protocol, wanted, months)
+        reach = timing.longest_follow_up(cell.design, protocol.evidence, protocol.plan.capacity)
+        if not wanted or reach > timing.MOST_VISITS * timing.interval(cell.design, protocol.evidence):
+            break
+        curves: tuple[Curve, ...] = tuple((endpoint, "all") for endpoint in wanted)
+        for (endpoint, _), (time, event, _) in _pooled(protocol, cell, curves, seed=seed).items():
+            days, survival, latest = kaplan_meier(time, event)
+            below = np.flatnonzero(survival <= 0.5 + 1e-12)
+            if below.size:
+                medians[endpoint] = float(days[below[0]]) / DAYS
+            unreached[endpoint] = math.inf if latest >= months * DAYS - 1 else math.nan
+    return {endpoint: medians.get(endpoint, unreached.get(endpoint, math.nan)) for endpoint in endpoints}
 
 
 def true_survival(protocol: Protocol, curves: tuple[Curve, ...], *, seed: int) -> dict[Curve, Array]:
@@ -42,7 +51,8 @@ def true_survival(protocol: Protocol, curves: tuple[Curve, ...], *, seed: int) -
     """
     found: dict[Curve, Array] = {}
     marks = [round(month * DAYS) for month in LANDMARKS]
-    for curve, (time, event, trial) in _pooled(protocol, curves, seed=seed).items():
+    cell = _open_ended(protocol, tuple(dict.fromkeys(endpoint for endpoint, _ in curves)), MONTHS[0])
+    for curve, (time, event, trial) in _pooled(protocol, cell, curves, seed=seed).items():
         whole = survival_at(time, event, marks)
         batches = [survival_at(time[of], event[of], marks) for of in (trial % BATCHES == k for k in range(BATCHES))]
         error = np.std(batches, axis=0, ddof=1) / math.sqrt(BATCHES)
@@ -69,20 +79,26 @@ def survival_at(time: NDArray[np.int32], event: NDArray[np.bool_], marks: list[i
     return np.where((np.asarray(marks) <= latest) | (at == 0.0), at, np.nan)
 
 
-def _pooled(protocol: Protocol, curves: tuple[Curve, ...], *, seed: int) -> dict[Curve, tuple[NDArray, ...]]:
-    """By curve: time, event and trial of every patient of `TRIALS` trials without a data cut."""
+def _open_ended(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], months: int) -> Cell:
+    """The design without looks and tests, cut so many months after the last infusion."""
     design = protocol.design
-    calendar = design.calendar.model_copy(update={"data_cut": {"months_after_last_infusion": float(MONTHS)}})
-    endpoints = list(dict.fromkeys(endpoint for endpoint, _ in curves))
-    simulation = design.simulation.model_copy(update={"endpoints": endpoints, "flags": []})
+    calendar = design.calendar.model_copy(update={"data_cut": {"months_after_last_infusion": float(months)}})
+    simulation = design.simulation.model_copy(update={"endpoints": list(endpoints), "flags": []})
     open_ended = design.model_copy(
         update={"look": [], "test": [], "multiplicity": None, "calendar": calendar, "simulation": simulation}
     )
-    ready = in_worlds(Cell(0, {}, open_ended), protocol.evidence, protocol.worlds, where="open-ended")
+    return Cell(0, {}, open_ended)
+
+
+def _pooled(
+    protocol: Protocol, cell: Cell, curves: tuple[Curve, ...], *, seed: int
+) -> dict[Curve, tuple[NDArray, NDArray, NDArray]]:
+    """By curve: time, event and trial of every patient of `TRIALS` trials without a data cut."""
+    ready = in_worlds(cell, protocol.evidence, protocol.worlds, where="open-ended")
     cohort, seen = engine.observed(ready.plan, ready.numbers, ready.worlds, seed=seed, start=0, count=TRIALS)
     trial = np.broadcast_to(np.arange(TRIALS)[:, None], seen.response.shape)
     dose = np.broadcast_to(cohort.dose, seen.response.shape)
-    found: dict[Curve, tuple[NDArray, ...]] = {}
+    found: dict[Curve, tuple[NDArray, NDArray, NDArray]] = {}
     for endpoint, group in curves:
         mask = seen.infused_by_cut & (seen.response > 0) if endpoint == "dor" else seen.infused_by_cut
         if group.startswith("dose"):

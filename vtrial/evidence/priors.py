@@ -1,5 +1,6 @@
 """priors.toml -> Priors: what is assumed, each entry with its reason."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,7 +57,8 @@ class Assumed(_Strict):
 class Visits(_Strict):
     """How patients are assessed: scheduled months, the window about each, and what keeps assessments from counting.
 
-    missed: P(a scheduled visit is missed). new_therapy: hazard a month of new therapy before progression.
+    schedule: after its last month visits go on at its last interval (`until`). missed: P(a scheduled visit is missed).
+    new_therapy: hazard a month of new therapy before progression.
     """
 
     schedule: Annotated[list[Positive], Field(min_length=1)]
@@ -69,6 +71,18 @@ class Visits(_Strict):
     def _check(self) -> "Visits":
         visits_fit(self.schedule, self.window)
         return self
+
+    @property
+    def interval(self) -> float:
+        """Months between visits once the schedule is through: those between its last two (of one visit, its month)."""
+        return self.schedule[-1] - (self.schedule[-2] if len(self.schedule) > 1 else 0.0)
+
+    def until(self, reach: float) -> list[float]:
+        """The months of all visits up to `reach` and of the one after it."""
+        last = self.schedule[-1]
+        further = max(0, math.floor((reach - last) / self.interval + 1e-9) + 1)
+        months = [*self.schedule, *(last + self.interval * k for k in range(1, further + 1))]
+        return months[: sum(month <= reach for month in months) + 1]
 
 
 class Span(_Strict):
@@ -199,8 +213,13 @@ class Calendar(_Strict):
 
 
 def visits_fit(schedule: list[float], window: float) -> None:
-    """Raises `ValueError` where visits do not increase, or are so wide that they could change places."""
+    """Raises `ValueError` where visits do not increase, or are so wide that they could change places.
+
+    A single visit is repeated at its own interval.
+    """
     before = 0.0
+    if len(schedule) == 1 and 0 < schedule[0] < 2 * window - 1e-9:
+        schedule = [schedule[0], 2 * schedule[0]]
     for number, month in enumerate(schedule):
         if month <= before:
             raise ValueError(f"visits must increase from above 0, but {month:g} follows {before:g}")

@@ -89,7 +89,8 @@ def visits_varied(result: "Result") -> pd.DataFrame:
     if not asked:
         return pd.DataFrame()
     missed = 0.1 if calendar.missed < 0.0999 else min(2.0 * float(calendar.missed), 0.5)
-    sparse = 3.0 * np.arange(1, len(calendar.schedule) + 1, dtype=np.float32)
+    visits = max(len(calendar.schedule), math.ceil(float(calendar.schedule[-1]) / 3.0))
+    sparse = 3.0 * np.arange(1, visits + 1, dtype=np.float32)
     changes: list[tuple[str, dict[str, Any]]] = [
         ("as assumed", {}),
         (f"missed visits {missed:g} instead of {calendar.missed:g}", {"missed": np.float32(missed)}),

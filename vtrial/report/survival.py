@@ -66,7 +66,7 @@ def fan(result: "Result", endpoint: str = "pfs", *, cell: int = 0) -> alt.VConca
         "month:Q",
         title=_X.get(endpoint, "months since infusion"),
         scale=alt.Scale(domain=[0, end], nice=False),
-        axis=alt.Axis(values=list(range(0, end + 1, 3)), labelFlush=False),
+        axis=alt.Axis(values=_ticks(end), labelFlush=False),
     )
     y_title = "still in response, share" if endpoint == "dor" else f"{WORDS[endpoint]}, share"  # type: ignore[index]
     y = alt.Y("low:Q", title=y_title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", minExtent=40))
@@ -118,7 +118,7 @@ def states(result: "Result", *, cell: int = 0) -> alt.Chart:
                 "month:Q",
                 title="months since infusion",
                 scale=alt.Scale(domain=[0, end], nice=False),
-                axis=alt.Axis(values=list(range(0, int(end) + 1, 3))),
+                axis=alt.Axis(values=_ticks(int(end))),
             ),
             y=alt.Y(
                 "share:Q",
@@ -199,7 +199,8 @@ def _bands(result: "Result", protocol: "Protocol", endpoint: Any) -> tuple[pd.Da
         pd.DataFrame({"month": months[:last], "what": what, "low": quantiles[low], "high": quantiles[high]})
         for what, low, high in ((MOST, 0, 4), (HALF, 1, 3), (MEDIAN, 2, 2))
     ]
-    every = [k for k in range(0, len(months), round(3 / STEP)) if months[k] <= _ceil(months[last - 1], 3)]
+    end = _ceil(months[last - 1], 3)
+    every = [k for k in range(0, len(months), round(_apart(end) / STEP)) if months[k] <= end]
     left = pd.DataFrame({"month": months[every], "at_risk": np.median(at_risk[:, every], axis=0), "row": "at risk"})
     return pd.concat(parts, ignore_index=True), left
 
@@ -241,6 +242,15 @@ def with_times(result: "Result", cell: int) -> "Protocol":
             f"{result.scenario.where}: times to an event are not simulated (endpoints: {', '.join(TIME_ENDPOINTS)})"
         )
     return protocol
+
+
+def _apart(end: int) -> int:
+    """Months between the ticks of an axis: 3, and more on a long one."""
+    return next((apart for apart in (3, 6, 12, 24) if end <= 20 * apart), 60)
+
+
+def _ticks(end: int) -> list[int]:
+    return list(range(0, end + 1, _apart(end)))
 
 
 def _ceil(months: float, step: int) -> int:

@@ -25,7 +25,8 @@ class CalendarSection(BaseModel):
     infusion_delay_months: enrolment to infusion, or "fitted" (the range in priors.toml). data_cut: `{ month = ... }`
     since the first enrolment, or `{ months_after_last_infusion = ... }` (default 12).
 
-    visits: months since infusion at which patients are scheduled to be seen. visit_window: how far a visit may lie from
+    visits: months since infusion at which patients are scheduled to be seen; after the last they go on at the last
+    interval, until the data cut. visit_window: how far a visit may lie from
     its month, either side. missed_visits: P(a visit is missed). new_therapy_per_month: hazard of another therapy
     before progression. censor: what an event is censored for (default both): two or more visits in a row missed
     just before it, a new therapy before it.
