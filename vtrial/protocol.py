@@ -24,6 +24,7 @@ from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.evidence.flags import column_of
 from vtrial.flags import DELIVERED, EXPANSION
 from vtrial.plan import Numbers, Plan
+from vtrial.planned import Planned, dose_mix, fitted_infused
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.sequential import Levels
@@ -55,6 +56,11 @@ class Protocol:
     def size(self) -> int:
         """Patients enrolled, or infused, by `plan.target`."""
         return int(self.numbers.size)
+
+    @cached_property
+    def dose_mix(self) -> np.ndarray:
+        """Share of all planned infused patients at each dose, float64 (doses,), sum 1; see `planned.dose_mix`."""
+        return dose_mix(self.plan.allocation, self.shares, self.numbers.fills)
 
     @cached_property
     def log2_doses(self) -> np.ndarray:
@@ -235,11 +241,37 @@ def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str
     elif stated == "posterior-mean":
         worlds = truth.posterior_mean(posterior)
     else:
-        worlds = truth.fixed(stated, posterior, evidence, where)
+        worlds = truth.fixed(stated, posterior, evidence, where, planned(design, evidence, posterior, where))
     if design.cohort.attrition != "fitted":
         with np.errstate(divide="ignore"):
             worlds.intercept[:, Step.INFUSED] = logit(1.0 - design.cohort.attrition)
     return worlds
+
+
+def planned(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> Planned:
+    """The infused patients that a design plans. Raises `InputError` as `prepare`."""
+    (doses, shares), mix = _doses(design, evidence, where), mix_of(design, evidence, where)
+    (target, size), allocation = _size(design, evidence, shares), design.arm[0].allocation
+    mean, tests = truth.posterior_mean(posterior), [test for test in design.test if not test.timed]
+    infused = fitted_infused(mean.intercept[0])
+    if design.cohort.attrition != "fitted":
+        infused = 1.0 - design.cohort.attrition
+    if allocation == "fixed" and target == "enrolled":
+        infused = sum(shares) / size
+    described = evidence.flags.needed(mix).first(mix)
+    return Planned(
+        evidence=evidence,
+        doses=doses,
+        share=dose_mix(allocation, shares, _fills(allocation, shares, size)),
+        infused=infused,
+        enrolled=frozenset(
+            test.endpoint
+            for test in tests
+            if all(t.population == "enrolled" for t in tests if t.endpoint == test.endpoint)
+        ),
+        mixed=mixed(asked_of(mean, evidence, described), design, evidence, mix) if mix else None,
+        visits=timing.visits_of(design, evidence, where) if "survival" in evidence.systems else None,
+    )
 
 
 def _room(infused: int, worlds: World, sd: float) -> int:

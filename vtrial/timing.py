@@ -10,12 +10,12 @@ from vtrial.evidence import Evidence
 from vtrial.evidence.priors import Visits, visits_fit
 from vtrial.evidence.times import months_between
 from vtrial.multistate import Schedule
+from vtrial.planned import NO_WINDOW
 from vtrial.scenario import Design, TestSection
 from vtrial.sequential import Levels
 
 MAX_DAYS = 20_000
 MOST_VISITS = 1_000  # of a patient
-_NO_WINDOW = 1e-9  # months: the closed form divides by the window
 
 
 def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: str) -> tuple[Curve, ...]:
@@ -53,7 +53,7 @@ def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: 
 
 def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> Calendar:
     """The calendar's numbers, what the scenario leaves out taken from the study. Raises `InputError`."""
-    stated, visits = design.calendar, _visits(design, evidence, where)
+    stated, visits = design.calendar, visits_of(design, evidence, where)
     [(kind, cut)] = stated.data_cut.items()
     low, high = _delay(design, evidence)
     if kind == "month" and cut <= low:
@@ -120,9 +120,9 @@ def left_to_the_study(evidence: Evidence) -> dict[str, str]:
 
 def schedule(design: Design, evidence: Evidence, where: str, horizon: float) -> Schedule:
     """The scenario's visits up to `horizon` months and one more, as the closed form takes them."""
-    visits = _visits(design, evidence, where)
+    visits = visits_of(design, evidence, where)
     months = visits.until(min(horizon, MOST_VISITS * visits.interval))
-    return Schedule(tuple(months), max(visits.window, _NO_WINDOW), visits.missed.value)
+    return Schedule(tuple(months), max(visits.window, NO_WINDOW), visits.missed.value)
 
 
 def benchmark(test: TestSection, design: Design, evidence: Evidence, levels: Levels, where: str) -> Benchmark:
@@ -149,7 +149,7 @@ def benchmark(test: TestSection, design: Design, evidence: Evidence, levels: Lev
 
 def interval(design: Design, evidence: Evidence) -> float:
     """Months between visits once the schedule is through."""
-    return _visits(design, evidence, "").interval
+    return visits_of(design, evidence, "").interval
 
 
 def _accrual(evidence: Evidence) -> float:
@@ -157,7 +157,7 @@ def _accrual(evidence: Evidence) -> float:
     return evidence.count("infused.all")[1] / months_between(evidence, "last_enrolment")
 
 
-def _visits(design: Design, evidence: Evidence, where: str) -> Visits:
+def visits_of(design: Design, evidence: Evidence, where: str) -> Visits:
     """The study's visits with what the scenario changes. Raises `InputError` where they could change places."""
     study, stated = evidence.priors.visits, design.calendar
     assert study is not None

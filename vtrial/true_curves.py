@@ -28,7 +28,7 @@ def true_medians(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], *, see
     medians: dict[TimeEndpoint, float] = {}
     unreached: dict[TimeEndpoint, float] = {}
     for months in MONTHS:
-        wanted = tuple(endpoint for endpoint in endpoints if endpoint not in medians)
+        wanted: tuple[TimeEndpoint, ...] = tuple(e for e in endpoints if e not in medians)
         cell = _open_ended(protocol, wanted, months)
         reach = timing.longest_follow_up(cell.design, protocol.evidence, protocol.plan.capacity)
         if not wanted or reach > timing.MOST_VISITS * timing.interval(cell.design, protocol.evidence):

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from vtrial.case_mix import CaseMix
 from vtrial.curves import Step, at_least
 from vtrial.decisions import TestPlan
 from vtrial.design.one_sample import size_and_power
 from vtrial.estimate.proportions import Endpoint, level_of
+from vtrial.planned import rate_among
 from vtrial.protocol import Protocol
 from vtrial.world import World
 
@@ -62,16 +64,19 @@ def is_chain(tests: tuple[TestPlan, ...]) -> bool:
 
 
 def true_rates(protocol: Protocol, endpoint: Endpoint, worlds: World) -> Array:
-    """The true rate of an endpoint among the infused at the arm's mix of doses, float64 (worlds,)."""
+    """The true rate of an endpoint among all patients that the design plans to infuse, float64 (worlds,)."""
     with np.errstate(over="ignore"):
         steps = worlds.probabilities(protocol.log2_doses, np)
-    share = np.array(protocol.shares) / sum(protocol.shares)
-    system, level = level_of(endpoint)
-    if system == "mrd":
-        rate = at_least(steps, "response")[2] * steps[Step.MRD_EVALUABLE] * steps[Step.MRD_NEGATIVE]
-    else:
-        rate = at_least(steps, system)[level - 1]  # type: ignore[arg-type]
-    return rate @ share
+    case_mix = CaseMix.of(worlds, protocol.numbers.columns) if protocol.plan.mix else None
+    return rate_among(endpoint, steps, protocol.dose_mix, case_mix)
+
+
+def infused_share(protocol: Protocol, worlds: World) -> Array:
+    """P(infused | enrolled) in each world, float64 (worlds,); the planned share where that is fixed."""
+    if protocol.plan.allocation == "fixed" and protocol.plan.target == "enrolled":
+        return np.full(worlds.size, int(protocol.numbers.fills[-1]) / protocol.size)
+    with np.errstate(over="ignore"):
+        return worlds.probabilities(protocol.log2_doses, np)[Step.INFUSED][:, 0]
 
 
 def null_is_true(protocol: Protocol, test: TestPlan, worlds: World) -> NDArray[np.bool_]:
@@ -79,8 +84,7 @@ def null_is_true(protocol: Protocol, test: TestPlan, worlds: World) -> NDArray[n
     null = next(t.null for t in protocol.tests if t.name == test.name)
     rate = true_rates(protocol, test.endpoint, worlds)  # type: ignore[arg-type]
     if test.population == "enrolled":
-        with np.errstate(over="ignore"):
-            rate = rate * worlds.probabilities(protocol.log2_doses, np)[Step.INFUSED][:, 0]
+        rate = rate * infused_share(protocol, worlds)
     slack = 1e-6  # worlds are float32 in the simulation
     return rate <= null + slack if test.alternative == "greater" else rate >= null - slack
 

@@ -14,7 +14,9 @@ from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint
 from vtrial.model.vocabulary import months_in_words
+from vtrial.protocol import Protocol, planned
 from vtrial.report.tables import drawn
+from vtrial.world import World
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -25,26 +27,28 @@ ENDPOINTS: tuple[TimeEndpoint, ...] = ("pfs", "dor")
 
 
 def sizes_of_times(result: "Result") -> pd.DataFrame:
-    """How often each test of progression-free survival rejects where its median is the null.
+    """How often each test of progression-free survival rejects where its median is the null, at every dose alike.
 
     Columns: test, null (months), method, alpha, curve ("exponential", or the study's own shape), scale (of the null:
-    "documented" or "latent"), rejects, mcse. The exponential curve has neither responses nor deaths before progression.
-    A null that no curve has is left out; without rows where no such test is.
+    "documented" or "latent"), rejects, mcse. The exponential curve has neither responses nor deaths before progression,
+    nor covariates. A null that no curve has is left out; without rows where no such test is.
     """
     protocol, rows = result.protocols[0], []
     tests = [test for test in protocol.tests if test.endpoint == "pfs"]
     numbers = dataclasses.replace(protocol.numbers, between_trial_sd=np.float32(0.0))
+    where, mean = result.scenario.where, truth.posterior_mean(result.posterior)
+    patients = planned(protocol.design, result.evidence, result.posterior, where) if tests else None
     for null in dict.fromkeys(test.null for test in tests):
         for scale in ("documented", "latent"):
             try:
-                worlds = truth.at_pfs_median(
-                    null, result.posterior, result.evidence, result.scenario.where, latent=scale == "latent"
-                )
+                assert patients is not None
+                worlds = truth.at_pfs_median(null, mean, patients, where, latent=scale == "latent")
             except InputError:
                 continue
             for curve, world in zip(("exponential", f"{result.evidence.study}'s shape"), worlds, strict=True):
                 world.intercept[:, Step.INFUSED] = protocol.worlds.intercept[:, Step.INFUSED].mean()
-                many = jax.tree.map(lambda a: np.repeat(a, protocol.worlds.size, axis=0), world)  # compiled already
+                alike = _described_alike(world, protocol, effects=curve != "exponential")
+                many = jax.tree.map(lambda a: np.repeat(a, protocol.worlds.size, axis=0), alike)  # compiled already
                 outcome = engine.simulate(
                     protocol.plan, numbers, many, seed=protocol.design.simulation.seed, trials=TRIALS_AT_A_NULL
                 )
@@ -59,6 +63,18 @@ def sizes_of_times(result: "Result") -> pd.DataFrame:
                     )  # fmt: skip
     columns = ["test", "null", "method", "alpha", "curve", "scale", "rejects", "mcse"]
     return pd.DataFrame(rows, columns=columns).sort_values("test", kind="stable")
+
+
+def _described_alike(world: World, protocol: Protocol, *, effects: bool) -> World:
+    """The world with flags, measures and covariates of the protocol's, at their means; covariates without `effects`."""
+    parts = {
+        name: np.asarray(value, float).mean(0, keepdims=True)
+        for name in ("flags", "measures", "covariates", "expansion")
+        if (value := getattr(protocol.worlds, name)) is not None
+    }
+    if "covariates" in parts and not effects:
+        parts["covariates"][..., :2] = 0.0
+    return dataclasses.replace(world, **{"flags": None, "measures": None} | parts)
 
 
 def sizes_of_times_table(table: pd.DataFrame, id_: str) -> Markup:

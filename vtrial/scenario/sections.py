@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vtrial.cohort.disposition import Allocation
+from vtrial.decisions import Population
 from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS, Scale, TimeEndpoint
 from vtrial.evidence import correlation_names
@@ -41,10 +42,15 @@ class WorldSection(_Strict):
     """Which truths the trials live in.
 
     study: whose posterior. truth: "posterior" (every draw), "posterior-mean", or a fixed world such as
-    `{ orr = 0.5, cr = 0.1 }` (a rate in the study's own mix of doses, or a rate by dose) or `{ pfs_median = 4 }`
-    (months, as visits document progression; with `scale = "latent"` as it happens). between_trial_sd: how unlike the
-    study the next trial may be, logit and log-hazard scale. discount: weight of the study's evidence, 0 to 1.
-    effect: effects of covariates that replace the priors of priors.toml, where [cohort] mix shifts a share, such as
+    `{ orr = 0.5, cr = 0.1 }`: true rates of the design's own patients, all whom it plans to infuse, each cell of a
+    sweep for itself. `at = "study"` beside them: of the study's infused mix, one world whatever the doses.
+    `each_dose = true`: at every dose alike, without a slope, as the null of a test with looks wants it. A rate by dose:
+    `orr = { "300" = 0.69 }`, of two doses the slope as well. `population = "enrolled"`: the rates stated are of the
+    enrolled (default: those of which every test is). `{ pfs_median = 4 }`: months, in the same patients, as visits
+    document progression; with `scale = "latent"` as it happens. between_trial_sd: how unlike the study the next trial
+    may be, logit and log-hazard scale; a fixed world is then the median of the trials' worlds, not their mean.
+    discount: weight of the study's evidence, 0 to 1. effect: effects of covariates that replace the priors of
+    priors.toml, where [cohort] mix shifts a share, such as
     `{ "baseline.extramedullary" = { response = -0.5, progression = 0.3 } }` (log odds ratio, log hazard ratio).
     correlation: latent correlations that replace those of priors.toml. extrapolate: allow doses outside those
     studied.
@@ -62,17 +68,31 @@ class WorldSection(_Strict):
     @classmethod
     def _truth(cls, truth: Any) -> Any:
         allowed = f'"posterior", "posterior-mean", or a table of {", ".join((*RATES, *TIMES))}'
+        options = {"scale": get_args(Scale), "at": ("design", "study"), "population": get_args(Population)}
         if truth in ("posterior", "posterior-mean"):
             return truth
         if not isinstance(truth, Mapping) or not truth:
             raise ValueError(f"{truth!r} is not a truth (allowed: {allowed})")
-        if "scale" in truth:
-            if not set(TIMES) & set(truth):
-                raise ValueError(f"scale goes with {', '.join(TIMES)}, which is not stated")
-            if truth["scale"] not in get_args(Scale):
-                raise ValueError(f"scale = {truth['scale']!r} (allowed: {', '.join(get_args(Scale))})")
+        if "scale" in truth and not set(TIMES) & set(truth):
+            raise ValueError(f"scale goes with {', '.join(TIMES)}, which is not stated")
+        scalar = [rate for rate in RATES if rate in truth and not isinstance(truth[rate], Mapping)]
+        for option, values in options.items():
+            if option in truth and truth[option] not in values:
+                raise ValueError(f"{option} = {truth[option]!r} (allowed: {', '.join(values)})")
+        if not isinstance(truth.get("each_dose", False), bool):
+            raise ValueError(f"each_dose = {truth['each_dose']!r} (allowed: true, false)")
+        if truth.get("each_dose") and not scalar:
+            raise ValueError(f"each_dose goes with one rate for all doses, such as {RATES[0]} = 0.5; none is stated")
+        if truth.get("each_dose") and "at" in truth:
+            raise ValueError(
+                "at says in whose mix of doses a rate holds, and each_dose holds it at every dose: give one"
+            )
+        if "at" in truth and not scalar and not set(TIMES) & set(truth):
+            raise ValueError(f"at goes with a rate that is no table of doses, or {', '.join(TIMES)}; none is stated")
+        if "population" in truth and not set(RATES) & set(truth):
+            raise ValueError(f"population goes with a rate ({', '.join(RATES)}), and none is stated")
         for rate, stated in truth.items():
-            if rate == "scale":
+            if rate in (*options, "each_dose"):
                 continue
             if rate in TIMES:
                 if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated <= MONTHS:
