@@ -1,6 +1,6 @@
 """The patients that a design plans: among whom a stated rate holds, and what is true of them. Host, float64."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,12 @@ def dose_mix(allocation: str, shares: tuple[float, ...], fills: NDArray[np.numbe
     """
     counts = np.asarray(shares, float) if allocation == "random" else np.diff(np.asarray(fills, float), prepend=0.0)
     return counts / counts.sum()
+
+
+def in_the_enrolled(tests: Sequence[Any]) -> frozenset[str]:
+    """The endpoints of which every test ([[test]] sections) counts the enrolled."""
+    of = {endpoint: {t.population for t in tests if t.endpoint == endpoint} for endpoint in {t.endpoint for t in tests}}
+    return frozenset(endpoint for endpoint, populations in of.items() if populations == {"enrolled"})
 
 
 def rate_among(endpoint: Endpoint, steps: dict[Step, Array], share: Array, case_mix: CaseMix | None = None) -> Array:

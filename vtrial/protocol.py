@@ -24,7 +24,7 @@ from vtrial.evidence import Evidence, correlation_matrix
 from vtrial.evidence.flags import column_of
 from vtrial.flags import DELIVERED, EXPANSION
 from vtrial.plan import Numbers, Plan
-from vtrial.planned import Planned, dose_mix, fitted_infused
+from vtrial.planned import Planned, dose_mix, fitted_infused, in_the_enrolled
 from vtrial.posterior import Posterior
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.sequential import Levels
@@ -252,7 +252,7 @@ def planned(design: Design, evidence: Evidence, posterior: Posterior, where: str
     """The infused patients that a design plans. Raises `InputError` as `prepare`."""
     (doses, shares), mix = _doses(design, evidence, where), mix_of(design, evidence, where)
     (target, size), allocation = _size(design, evidence, shares), design.arm[0].allocation
-    mean, tests = truth.posterior_mean(posterior), [test for test in design.test if not test.timed]
+    mean = truth.posterior_mean(posterior)
     infused = fitted_infused(mean.intercept[0])
     if design.cohort.attrition != "fitted":
         infused = 1.0 - design.cohort.attrition
@@ -264,11 +264,7 @@ def planned(design: Design, evidence: Evidence, posterior: Posterior, where: str
         doses=doses,
         share=dose_mix(allocation, shares, _fills(allocation, shares, size)),
         infused=infused,
-        enrolled=frozenset(
-            test.endpoint
-            for test in tests
-            if all(t.population == "enrolled" for t in tests if t.endpoint == test.endpoint)
-        ),
+        enrolled=in_the_enrolled(design.test),
         mixed=mixed(asked_of(mean, evidence, described), design, evidence, mix) if mix else None,
         visits=timing.visits_of(design, evidence, where) if "survival" in evidence.systems else None,
     )

@@ -19,8 +19,8 @@ Array = NDArray[np.float64]
 
 
 def true_medians(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], *, seed: int) -> dict[TimeEndpoint, float]:
-    """Months, by endpoint; inf where fewer than half have the event within the longest of `MONTHS` that visits allow, NaN
-    where nobody is followed for so long.
+    """Months, by endpoint; inf where fewer than half have the event within the longest of `MONTHS` that visits allow,
+    NaN where nobody is followed for so long.
 
     Of the Kaplan-Meier curve of all patients of many trials that no data cut ends, same visits and reasons of
     censoring. The protocol has one world, which no trial moves.

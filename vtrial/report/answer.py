@@ -12,8 +12,8 @@ from vtrial.model.vocabulary import NOT_REACHED, months_in_words, status_of
 from vtrial.report import answer_of_looks
 from vtrial.report.words import capitalised, claim, claim_of, estimate, number, point
 from vtrial.report.words_of_looks import headlines
-from vtrial.scenario.sections import Design, TestSection
-from vtrial.scenario.sweep import shown
+from vtrial.report.worlds_in_words import world_in_words
+from vtrial.scenario.sections import TestSection
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -73,7 +73,7 @@ def sentence(result: "Result") -> str:
     trials = "1 trial" if count == 1 else f"{count:,} trials"
     cells = result.scenario.cells
     metric, what = _headline(result)
-    world = world_in_words(cells[0].design)
+    world = world_in_words(result.protocols)
     if len(cells) == 1:
         tests = cells[0].design.ordered_tests()
         parts = [_shown(test, _number(result, f"{test.name}.reject", 0)) for test in tests]
@@ -84,7 +84,7 @@ def sentence(result: "Result") -> str:
             parts += [_median(result, endpoint) for endpoint in _timed(result)]
         return capitalised(f"{', and '.join(parts)}, {world} ({trials}; ± is one Monte Carlo standard error).")
     figure = _precision if metric.endswith(".q50") else _number
-    steps = [f"{figure(result, metric, cell.number)} at {point(cell.swept)}" for cell in cells]
+    steps = [f"{figure(result, metric, cell.number)} {_at(result, cell.number)}" for cell in cells]
     if len(steps) > (2 if figure is _precision else 4):
         steps = [steps[0], *(["..."] if figure is _number else []), steps[-1]]
     where = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {world}"
@@ -94,20 +94,12 @@ def sentence(result: "Result") -> str:
     )
 
 
-def world_in_words(design: Design) -> str:
-    """The worlds that a design's trials live in, in words."""
-    world = design.world
-    if world.truth == "posterior":
-        words = f"over the worlds that {world.study}'s own data allow"
-    elif world.truth == "posterior-mean":
-        words = f"in the world at {world.study}'s posterior mean"
-    else:
-        words = f"in the world {shown(world.truth)}"
-    if world.discount < 1:
-        words += f", its evidence discounted to {world.discount:g}"
-    if world.between_trial_sd > 0:
-        words += f", moved by a between-trial SD of {world.between_trial_sd:g} (logit)"
-    return words
+def _at(result: "Result", cell: int) -> str:
+    """What a cell of a sweep has of its own: "at cohort.enrolled = 40"; of a stated truth, its true rates."""
+    swept = result.scenario.cells[cell].swept
+    others = {key: value for key, value in swept.items() if not f"{key}.".startswith("world.truth.")}
+    parts = [world_in_words([result.protocols[cell]])] if len(others) < len(swept) else []
+    return ", ".join([*parts, *([f"at {point(others)}"] if others else [])])
 
 
 def characteristics_in_short(result: "Result") -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """The answer of a design with looks, or of one that names the metrics that answer it (`answer`), in one sentence."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,8 +13,9 @@ from vtrial.errors import InputError, nearest
 from vtrial.estimate.proportions import WORDS, Endpoint
 from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS
 from vtrial.protocol import Protocol
-from vtrial.report.words import capitalised, claim_of, estimate, listed, metric_in_words, number, percent, point
+from vtrial.report.words import capitalised, claim_of, estimate, listed, metric_in_words, number, point
 from vtrial.report.words_of_looks import headlines, look_in_words, stops_in_words
+from vtrial.report.worlds_in_words import world_in_words
 from vtrial.scenario.sections import Design
 
 if TYPE_CHECKING:
@@ -149,7 +149,8 @@ def sentence(result: "Result") -> str:
             f"{where_in_words(result, cell)}, {'it is' if len(figures) == 1 else 'these are'} {listed(figures)}"
         )
     between = "; " if len(shown) == len(cells) else "; ...; "
-    rest = "" if any(key.startswith("world.") for key in result.scenario.swept) else f", {_world(cells[0].design)}"
+    swept = any(key.startswith("world.") for key in result.scenario.swept)
+    rest = "" if swept else f", {world_in_words(result.protocols)}"
     return capitalised(f"{between.join(parts)}{rest} ({trials} a cell; {error}).")
 
 
@@ -217,31 +218,8 @@ def where_in_words(result: "Result", cell: int) -> str:
     """The worlds, and whatever else is swept, of a cell: "where the true rate of response (PR or better) is 50%"."""
     one = result.scenario.cells[cell]
     if not one.swept:
-        return _world(one.design)
-    truths = [key for key in one.swept if key == "world.truth"]
+        return world_in_words([result.protocols[cell]])
+    truths = [key for key in one.swept if f"{key}.".startswith("world.truth.")]
     others = {key: value for key, value in one.swept.items() if key not in truths}
-    parts = [_world(one.design)] if truths else []
+    parts = [world_in_words([result.protocols[cell]])] if truths else []
     return ", ".join([*parts, *([f"at {point(others)}"] if others else [])])
-
-
-def _world(design: Design) -> str:
-    from vtrial.report.answer import world_in_words
-
-    truth = design.world.truth
-    if not isinstance(truth, Mapping):
-        return world_in_words(design)
-    scale = "as it happens" if truth.get("scale") == "latent" else "as visits document it"
-    parts = []
-    for name, stated in truth.items():
-        if name == "pfs_median":
-            parts.append(f"median progression-free survival is {stated:g} months, {scale}")
-        elif name != "scale":
-            parts.append(f"the true rate of {WORDS.get(name, name)} is {_stated(stated)}")
-    rest = world_in_words(design.model_copy(update={"world": design.world.model_copy(update={"truth": "x"})}))
-    return f"where {listed(parts)}{rest.removeprefix('in the world x')}"
-
-
-def _stated(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return listed(f"{percent(rate)} at {dose}" for dose, rate in value.items())
-    return percent(value)

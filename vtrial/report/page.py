@@ -24,11 +24,12 @@ from vtrial.report import (
     times_table,
     worlds_chart,
 )
-from vtrial.report.answer import mix_in_words, not_yet, sentence, world_in_words
+from vtrial.report.answer import mix_in_words, not_yet, sentence
 from vtrial.report.answer_figure import answer_figure
 from vtrial.report.figures import drawn
 from vtrial.report.fitted import correction_in_words
 from vtrial.report.words import listed, point
+from vtrial.report.worlds_in_words import world_in_words
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -137,7 +138,7 @@ def _assumed(result: "Result") -> dict[str, Any]:
     return {
         "study": result.evidence.study,
         "priors_file": result.evidence.priors,
-        "world": world_in_words(result.protocols[0].design),
+        "world": world_in_words([result.protocols[0]], every_look=True),
         "settings": tables.drawn(by_section, "settings", group="section", code=["key"]),
         "priors": tables.drawn(assumptions.priors(result), "priors", code=["parameter", "prior"]),
         "correlations": tables.drawn(

@@ -28,7 +28,9 @@ def sizes(result: "Result") -> pd.DataFrame:
     Columns: test, endpoint, null, method, alpha (NaN for "posterior" and "count"), population, n (the most frequent
     number of patients), critical, size (at n), n_low, n_high (that occurred), low, high (least and greatest size
     there), mean (size over trials), looks (size over its looks and the end, where it can reject at looks; else NaN).
-    The size is that of the test alone, every patient having the endpoint with the null's rate. Where there are looks,
+    The size is that of the test alone, every patient having the endpoint with the null's rate, at every dose alike (in
+    a world, `each_dose = true`): where doses differ and their mix has that rate, a size is smaller, or at looks with
+    doses in order another. Where there are looks,
     numbers are those of trials that reached the end; under a graph there is a row for the alpha that the test begins
     with, and for the most that it can have.
     """
