@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import vtrial
-from vtrial import cli, console
+from tests import stand_in
+from vtrial import cli, console, datasets
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -89,6 +90,48 @@ def test_a_study_of_one_dose_works(one_dose: Path) -> None:
     assert result.left_out.empty
     assert {"orr.200", "cr.200", "baseline.male.200"} <= set(result.covered["fact"])
     assert result.covered["inside95"].astype(bool).all()
+
+
+def _spoiled(text: str, flags: bool, measures: bool) -> str:
+    """The priors of the invented study, its flags or its measures taken out."""
+    if not flags:
+        start, end = text.index("[pool.any]"), text.index('[measure."baseline.age"]')
+        text = text[:start] + text[end:]
+        text = text[: text.index("[covariate.")] if "[covariate." in text else text
+    if not measures:
+        start = text.index('[measure."baseline.age"]')
+        end = text.index("[covariate.") if "[covariate." in text else len(text)
+        text = text[:start] + text[end:]
+    return text
+
+
+@pytest.mark.parametrize(("flags", "measures"), [(True, False), (False, True), (False, False)])  # both: all else here
+def test_a_study_may_describe_flags_alone_measures_alone_or_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: bool, measures: bool
+) -> None:
+    study = Path(shutil.copytree(ROOT / "priors" / "invented", tmp_path / "spoiled"))
+    file = study / "priors.toml"
+    file.write_text(_spoiled(file.read_text("utf-8"), flags, measures), "utf-8")
+    monkeypatch.setenv("VTRIAL_CACHE", str(tmp_path / "cache"))
+    read = vtrial.load_evidence(study)
+    assert (bool(read.flags.drawn), bool(read.flags.measures)) == (flags, measures)
+    found = stand_in.cached(read)
+    assert (found.flags is not None, found.measures is not None) == (flags, measures)
+    scenario = {
+        "world": {"study": str(study)},
+        "arm": [{"doses": {"200": 1}}],
+        "cohort": {"enrolled": 20},
+        "test": [{"name": "orr", "endpoint": "orr", "null": 0.3}],
+        "simulation": {"trials": 40, "endpoints": ["orr"]},
+    }
+    asked = vtrial.run(scenario)
+    assert asked.posteriors[1.0].sha256 == found.sha256
+    again = vtrial.replicate(study, trials=40)
+    covered = set(again.covered["fact"])
+    assert ("baseline.male.100" in covered, "baseline.age.100" in covered) == (flags, measures)
+    tables = datasets.datasets(asked.scenario)
+    described = set(tables["ADCH"]["PARAM"]) if "ADCH" in tables else set()
+    assert ("baseline.male" in described, "baseline.age" in described) == (flags, measures)
 
 
 def test_karmma_without_facts_on_survival_says_so(tmp_path: Path) -> None:

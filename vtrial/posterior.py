@@ -96,6 +96,8 @@ class Posterior:
         if "described" not in self.tree.children:
             return None
         drawn = self.tree["described"][variable].transpose("chain", "draw", *dims).values
+        if not drawn.size:  # a study with flags and no measures, or the reverse
+            return None
         return drawn.reshape(-1, *drawn.shape[2:])
 
     @property

@@ -159,8 +159,8 @@ class Evidence:
         return tuple(name for name in self.flags.by_name if core.issuperset(self.flags.needs(name)))
 
     def without(self, system: System) -> "Evidence":
-        """The same evidence, `system` not to be modelled."""
-        return replace(self, left_out=self.left_out | {system})
+        """The same evidence, `system` not to be modelled; itself where it is not modelled anyway."""
+        return replace(self, left_out=self.left_out | {system}) if system in self.systems else self
 
     def without_facts(self, facts: Iterable[str]) -> "Evidence":
         """The same evidence, some facts not to be learnt from: counts become 0 of 0."""
