@@ -64,7 +64,7 @@ def prepared(
     if not any(cell.design.timed or flags_need_times(cell.design, read) for cell in scenario.cells):
         read = read.without("survival")  # a model of its own, which takes longest to fit
     largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)
-    check_cost(scenario, largest or read.count("infused.all")[1])
+    check_cost(scenario, largest or read.enrolled)
     posteriors: dict[float, Posterior] = {}
     discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
     for number, discount in enumerate(discounts):
@@ -72,6 +72,8 @@ def prepared(
             what = "finding the posterior (the first time it is fitted, about a minute and a half)"
             progress(what, number, len(discounts))
         posteriors[discount] = posterior_of(read, discount=discount)
+    for posterior in posteriors.values():
+        read = read.without_unfitted(read.unfitted | posterior.unfitted)
 
     def ready(cell: Cell, capacity: int | None = None) -> Protocol:
         posterior = posteriors[cell.design.world.discount]

@@ -72,11 +72,12 @@ def fit(
     """Fit all models of a study, print the diagnostics, keep the posterior."""
     from vtrial.evidence import load
     from vtrial.posterior import posterior_of
-    from vtrial.report.fitted import correction_in_words, fitted_rates
+    from vtrial.report.fitted import correction_in_words, fitted_rates, made_in_words
 
     read = load(study)
     with waiting(f"fitting {read.study} (about a minute and a half, once)"):
         posterior = posterior_of(read, discount=discount)
+    read = read.without_unfitted(posterior.unfitted)
     table = Table(
         "rate", "dose", "published", "", "fitted", "80%", "95%", title=plain(read.priors.title), title_justify="left"
     )
@@ -103,6 +104,8 @@ def fit(
         )
     if moved := correction_in_words(posterior):
         out.print(moved)
+    out.print(plain(made_in_words(posterior)))
+    _say_used(read)
     _say_absent(read)
 
 
@@ -181,7 +184,9 @@ def replicate(
     out.print()
     out.print("The ten numbers furthest from the middle of their replications:")
     out.print(as_table(replicated.numbers_table(result.worst())))
-    _say_absent(read)
+    out.print()
+    _say_used(result.evidence)
+    _say_absent(result.evidence)
     absent = result.not_covered()
     absent = absent[absent["use"] != "context"]
     out.print()
@@ -275,6 +280,14 @@ def main() -> None:
 def _fail(message: str, status: int) -> None:
     err.print(f"[bold red]error:[/] {plain(' '.join(message.splitlines()))}")
     sys.exit(status)
+
+
+def _say_used(read: Any) -> None:
+    """What the fit read of the facts, and what it did not."""
+    from vtrial.report.fitted import use_in_words
+
+    for heading, facts in use_in_words(read):
+        out.print(plain(f"{heading}: {facts}"))
 
 
 def _say_absent(read: Any) -> None:

@@ -52,8 +52,8 @@ def flags_of(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
         for core in flags.needs(name):
             if CORE[core] not in (*evidence.systems, "disposition"):
                 raise InputError(
-                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}, "
-                    f"on which '{evidence.study}' has no facts"
+                    f"{where}: [simulation] flags: '{name}' needs {CORE[core]}; study '{evidence.study}' "
+                    f"{evidence.why_not(CORE[core])}"  # type: ignore[arg-type]
                 )
     return tuple(dict.fromkeys(found))
 

@@ -85,6 +85,11 @@ def provenance(read: Evidence, posteriors: dict[float, Posterior]) -> dict[str, 
         "study": read.study,
         "evidence_sha256": read.sha256,
         "posterior_sha256": {f"discount {discount:g}": p.sha256 for discount, p in posteriors.items()},
+        "posterior_fit": {
+            f"discount {discount:g}": f"fit version {p.fit_version}"
+            + "".join(f", {name} {number}" for name, number in p.versions.items())
+            for discount, p in posteriors.items()
+        },
         "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
         "device": f"{device.platform}: {device.device_kind}",
     }

@@ -30,7 +30,12 @@ DESCRIBED = "described["  # begins the names of parameters of flags and measures
 
 
 class FitError(RuntimeError):
-    """A fit that did not converge and is refused; the message says what was seen and what is allowed."""
+    """A fit that did not converge and is refused; the message says what was seen and what is allowed.
+
+    parameters: those that it was refused for, where it was for some of them.
+    """
+
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,21 @@ class Posterior:
         return float(table["ess_mean"].values[core].min())
 
     @property
+    def unfitted(self) -> dict[str, str]:
+        """What of the study could not be fitted and is not in here (a system, or "described"), and why."""
+        return json.loads(self.tree.attrs.get("unfitted", "{}"))
+
+    @property
+    def fit_version(self) -> int:
+        """The version of models and simulator with which it was fitted."""
+        return int(self.tree.attrs.get("fit_version", 0))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of vtrial and of libraries with which it was fitted."""
+        return json.loads(self.tree.attrs.get("versions", "{}"))
+
+    @property
     def discount(self) -> float:
         """The power prior's weight of the evidence, 0 to 1."""
         return float(self.tree.attrs["discount"])
@@ -181,6 +201,8 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
 
     Not of the code nor of library versions: a posterior made elsewhere, of the same inputs, is the same posterior.
     """
+    from vtrial.models.inputs import used
+
     depends_on: dict[str, object] = {
         "fit_version": FIT_VERSION,
         "evidence": evidence.sha256,
@@ -189,8 +211,8 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
     }
     if evidence.left_out:
         depends_on["left_out"] = sorted(evidence.left_out)
-    if evidence.left_facts:
-        depends_on["left_facts"] = sorted(evidence.left_facts)
+    if wanted := used(evidence).wanted:  # else nothing changes by holding it back
+        depends_on["held_back"] = sorted(wanted)
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
 
 

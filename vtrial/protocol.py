@@ -198,11 +198,12 @@ def _modelled(looks: rules.Looks, evidence: Evidence, where: str) -> None:
     for asked in looks.watched:
         for system in asked.systems:
             if system not in evidence.systems:
-                raise InputError(
-                    f"{where}: [[look]]: study '{evidence.study}' has no facts on {system}, which '{asked.name}' needs"
-                )
+                lacks = evidence.why_not(system)
+                raise InputError(f"{where}: [[look]]: study '{evidence.study}' {lacks}, which '{asked.name}' needs")
     if looks.in_calendar and "survival" not in evidence.systems:
-        raise InputError(f"{where}: [[look]]: study '{evidence.study}' has no facts on times, which looks need")
+        raise InputError(
+            f"{where}: [[look]]: study '{evidence.study}' {evidence.why_not('survival')}, which looks need"
+        )
 
 
 def _doses(design: Design, evidence: Evidence, where: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -229,7 +230,7 @@ def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tupl
         return "enrolled", cohort.enrolled
     if design.arm[0].allocation == "fixed":
         return "infused", int(sum(shares))
-    return "enrolled", evidence.count("infused.all")[1]
+    return "enrolled", evidence.enrolled
 
 
 def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> World:
@@ -283,13 +284,19 @@ def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint
     modelled = [e for e in ENDPOINTS if all(s in evidence.systems for s in systems_of(e))]
     for test in design.test:
         if not test.timed and test.endpoint not in modelled:
+            lacking = next(s for s in systems_of(test.endpoint) if s not in evidence.systems)
             raise InputError(
-                f"{where}: [[test]] '{test.name}': study '{evidence.study}' has no facts on {test.endpoint}"
+                f"{where}: [[test]] '{test.name}': study '{evidence.study}' {evidence.why_not(lacking)}, which"
+                f" {test.endpoint} needs"
             )
     asked = design.simulation.endpoints
     for endpoint in asked or ():
         if endpoint not in modelled and endpoint not in TIME_ENDPOINTS:
-            raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on {endpoint}")
+            lacking = next(s for s in systems_of(endpoint) if s not in evidence.systems)
+            raise InputError(
+                f"{where}: [simulation] endpoints: study '{evidence.study}' {evidence.why_not(lacking)}, which"
+                f" {endpoint} needs"
+            )
     wanted = set(modelled if asked is None else asked) | {test.endpoint for test in design.test}
     return tuple(e for e in ENDPOINTS if e in wanted)
 

@@ -32,10 +32,13 @@ def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: 
         for test in design.test:
             if test.timed:
                 raise InputError(
-                    f"{where}: [[test]] '{test.name}': study '{evidence.study}' has no facts on {test.endpoint}"
+                    f"{where}: [[test]] '{test.name}': study '{evidence.study}' {evidence.why_not('survival')}, which"
+                    f" {test.endpoint} needs"
                 )
         if asked is not None and wanted:
-            raise InputError(f"{where}: [simulation] endpoints: study '{evidence.study}' has no facts on times")
+            raise InputError(
+                f"{where}: [simulation] endpoints: study '{evidence.study}' {evidence.why_not('survival')}"
+            )
         return ()
     by_dose = [f"dose{k}" for k in range(len(doses))] if 1 < len(doses) <= 8 else []
     groups: dict[TimeEndpoint, list[str]] = {
@@ -154,7 +157,7 @@ def interval(design: Design, evidence: Evidence) -> float:
 
 def _accrual(evidence: Evidence) -> float:
     """Patients enrolled a month in the study."""
-    return evidence.count("infused.all")[1] / months_between(evidence, "last_enrolment")
+    return evidence.enrolled / months_between(evidence, "last_enrolment")
 
 
 def visits_of(design: Design, evidence: Evidence, where: str) -> Visits:

@@ -14,8 +14,8 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logit
 
+from vtrial.curves import STEPS_OF, Step, log2_dose
 from vtrial.curves import Rate as Number
-from vtrial.curves import Step, log2_dose
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.planned import Planned, fitted_infused
@@ -80,8 +80,12 @@ def fixed(
     intercept, slope = mean.intercept[0].copy(), mean.slope[0].copy()
     survival = mean.survival
     for rate in (rate for rate in RATES if truth.get(rate) is not None):
-        if np.isnan(intercept[_STEP[rate][0]]):
-            raise InputError(f"{where}: truth.{rate} is stated, but study '{evidence.study}' has no facts on it")
+        step, _ = _STEP[rate]
+        if np.isnan(intercept[step]):
+            lacking = next(system for system, steps in STEPS_OF.items() if step in steps)
+            raise InputError(
+                f"{where}: truth.{rate} is stated, but study '{evidence.study}' {evidence.why_not(lacking)}"
+            )
         stated, part = truth[rate], patients.infused if of_the_enrolled(truth, rate, patients) else 1.0
         if isinstance(stated, Mapping):
             _hold_by_dose(intercept, slope, rate, stated, patients, where, part=part)
@@ -92,7 +96,9 @@ def fixed(
     world = replace(mean, intercept=intercept[None], slope=slope[None], survival=survival)
     if "pfs_median" in truth:
         if survival is None:
-            raise InputError(f"{where}: truth.pfs_median is stated, but study '{evidence.study}' has no facts on times")
+            raise InputError(
+                f"{where}: truth.pfs_median is stated, but study '{evidence.study}' {evidence.why_not('survival')}"
+            )
         latent = truth.get("scale", "documented") == "latent"
         world = _hold_pfs(world, float(truth["pfs_median"]), patients, where, latent=latent)
     return world

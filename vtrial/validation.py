@@ -33,6 +33,13 @@ def first_problem(error: ValidationError, model: type[BaseModel], given: Any) ->
     return _in_words(problem, model, given) + more
 
 
+def every_problem(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
+    """Each problem in `error`, in words; arguments as of `first_problem`."""
+    problems = {_before_branch(problem["loc"]): problem for problem in reversed(error.errors())}
+    unknown_first = sorted(reversed(problems.values()), key=lambda problem: problem["type"] != "extra_forbidden")
+    return [_in_words(problem, model, given) for problem in unknown_first]
+
+
 def place(location: tuple[int | str, ...], given: Any = None) -> str:
     """A location as it is written in TOML: ``[cohort] enrolled``, ``[[look]] 'interim' rule 'few' at_least``."""
     if not location:

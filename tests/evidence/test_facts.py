@@ -226,7 +226,10 @@ def _rewritten(change: Callable[[str], str]) -> Callable[[Path], None]:
 
 
 FILES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
-    "empty": (_rewritten(lambda text: ""), ("line 1: column 'fact' is missing (needed: fact, system, ",)),
+    "empty": (
+        _rewritten(lambda text: ""),
+        ("line 1: columns 'fact', 'system', ", " are missing (needed: fact, system, "),
+    ),
     "header alone": (_rewritten(lambda text: text.split("\n")[0]), ("there is no fact in it",)),
     "column missing": (_rewritten(lambda t: t.replace(",count,n,", ",n,", 1)), ("line 1: column 'count' is missing",)),
     "column unknown": (_rewritten(lambda t: t.replace(",use\n", ",use,note\n", 1)), ("line 1", "no column 'note'")),

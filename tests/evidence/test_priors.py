@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
     "sum of nothing": (lambda text: text + '"mrd.not_evaluable.all2" = []\n', ("[sum] mrd.not_evaluable.all2",)),
     "sum of a number": (lambda text: text + '"pr.all" = 27\n', ("[sum] pr.all = 27",)),
     "no TOML": (lambda text: text + "\n[slope\n", ("not valid TOML: ",)),
-    "empty": (lambda text: "", ("title is missing (and ",)),
+    "empty": (lambda text: "", ("title is missing; citation is missing; doi is missing; ",)),
 }
 
 

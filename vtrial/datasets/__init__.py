@@ -80,6 +80,7 @@ def _simulated(asked: Scenario, cell: int, number: int) -> Trial:
     read = evidence.load(design.world.study)
     check_cost(asked, design.cohort.enrolled or design.cohort.infused or 1)
     posterior = posterior_of(read, discount=design.world.discount)
+    read = read.without_unfitted(posterior.unfitted)
     needs = {core for name in read.describable for core in read.flags.needs(name)} | set(read.core_flags)
     also = (*read.describable, EXPANSION, DELIVERED)
     scenario = asked.replace({"simulation.flags": sorted(needs), "simulation.endpoints": None})

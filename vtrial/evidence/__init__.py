@@ -7,8 +7,9 @@ themselves and each other, and trusted afterwards.
 
 import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import cast, get_args
@@ -17,17 +18,18 @@ import numpy as np
 import pandas as pd
 
 from vtrial import places
-from vtrial.curves import STEPS_OF, Rate, System, log2_dose
-from vtrial.errors import InputError
+from vtrial.curves import Rate, System, log2_dose
+from vtrial.evidence import checks
 from vtrial.evidence import facts as facts_file
 from vtrial.evidence import priors as priors_file
-from vtrial.evidence.checks import check_models_facts
+from vtrial.evidence.arithmetic import denominators, depending
 from vtrial.evidence.facts import as_id
-from vtrial.evidence.flags import cells, flags_of, reported
-from vtrial.evidence.priors import Priors
+from vtrial.evidence.flags import flags_of
+from vtrial.evidence.priors import LATENTS, Priors, correlation_matrix, correlation_names
+from vtrial.evidence.reading import CHECK, Ledger
 from vtrial.flags import CORE, Flags
 
-__all__ = ["LATENTS", "READS", "Evidence", "Priors", "load"]
+__all__ = ["LATENTS", "READS", "Evidence", "Priors", "correlation_matrix", "correlation_names", "load"]
 
 # Which facts each model reads; `*` stands for each dose of the study, `^` for the highest.
 READS: dict[System, tuple[str, ...]] = {
@@ -67,8 +69,9 @@ READS: dict[System, tuple[str, ...]] = {
     ),
 }
 
-# The endpoints of one patient that share a latent normal each, in the order of their factorisation.
-LATENTS = ("response", "crs", "neurotoxicity")
+# Facts on times that the model does without where they are held back: medians, landmarks, ranges, retreatment, and the
+# deaths at the highest dose.
+_SPARED = ("dor.", "pfs.", "os.", "response.time_to_", "retreatment.", "deaths.^")
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +79,8 @@ class Evidence:
     """What one study published, and what is assumed before reading it.
 
     study: its name. folder: where it was read. facts: a row each, indexed by fact id. priors: priors.toml. left_out:
-    what is not to be modelled though the facts would allow it. left_facts: facts that the models are not to learn from.
+    what is not to be modelled though the facts would allow it. left_facts: facts that the models are not to learn from,
+    besides those labelled `check`. unfitted: what could not be fitted, and why. ledger: of what is read (`for_models`).
     """
 
     study: str
@@ -85,6 +89,8 @@ class Evidence:
     priors: Priors
     left_out: frozenset[System] = frozenset()
     left_facts: frozenset[str] = frozenset()
+    unfitted: dict[str, str] = field(default_factory=dict)
+    ledger: Ledger | None = None
 
     def __repr__(self) -> str:
         return (
@@ -107,25 +113,57 @@ class Evidence:
         """`doses` in doublings above the reference dose, shape (doses,)."""
         return np.array([log2_dose(dose, self.priors.dose.reference) for dose in self.doses])
 
+    @property
+    def enrolled(self) -> int:
+        """Patients enrolled in the study."""
+        return int(self.number("infused.all", "n"))
+
     @cached_property
     def systems(self) -> tuple[System, ...]:
         """The systems that this study's facts allow to be modelled, in order."""
         wanted = (system for system in get_args(System) if system not in self.left_out)
-        return tuple(system for system in wanted if all(fact in self.facts.index for fact in self.reads(system)))
+        return tuple(system for system in wanted if not self._lacks(system))
 
     @cached_property
     def absent(self) -> dict[System, str]:
         """The systems that the facts do not allow to be modelled, and why, in words."""
-        found: dict[System, str] = {}
-        for system in get_args(System):
-            if system in self.systems or system in self.left_out:
-                continue
-            reads = self.reads(system)
-            missing = [fact for fact in reads if fact not in self.facts.index]
-            some = [fact for fact in reads if fact in self.facts.index and not fact.startswith("date.")]
-            told = f"fact '{missing[0]}' is missing, of {len(reads)} that its model reads"
-            found[system] = told if some else "no facts"
-        return found
+        every = (system for system in get_args(System) if system not in self.left_out)
+        return {system: why for system in every if (why := self._lacks(system))}
+
+    def why_not(self, system: System) -> str:
+        """Why a system is not modelled, as the end of a sentence that begins with the study."""
+        why = self.absent.get(system, "it was left out")
+        return f"has no facts on {system}" if why == "no facts" else f"does not model {system} ({why})"
+
+    def _lacks(self, system: System) -> str:
+        """Why the facts do not allow a system to be modelled, or ""."""
+        if system in self.unfitted:
+            return self.unfitted[system]
+        known, wanted = self.facts.index, self.reads(system)
+        if missing := [fact for fact in wanted if fact not in known]:
+            own = {fact.split(".")[0] for fact in wanted} - ({"date", "crs"} if system == "survival" else set())
+            near = [fact for fact in known if fact.split(".")[0] in own]
+            first = next((fact for fact in missing if self.near(fact)), missing[0])
+            found = self.near(first)
+            if not near:
+                return "no facts"
+            hint = f"; the nearest that is there is '{found}'" if found else ""
+            return f"fact '{first}' is missing, of {len(wanted)} that its model reads{hint}"
+        needed = [fact for fact in wanted if not self.spared(fact)] if system == "survival" else []
+        for fact in needed:
+            if fact in self.held_back:
+                return f"fact '{fact}' is held back ({self.held_back[fact]}), and its model cannot do without it"
+        return ""
+
+    def near(self, fact: str) -> str:
+        """The fact whose id is most like that of a missing one, of the same endpoint and read by no model, or ""."""
+        stem, wanted = fact.rsplit(".", 1)[0], {one for system in READS for one in self.reads(system)}
+        known = [one for one in map(str, self.facts.index) if one.rsplit(".", 1)[0] == stem and one not in wanted]
+        return next(iter(get_close_matches(fact, known, n=1, cutoff=0.0)), "")
+
+    def spared(self, fact: str) -> bool:
+        """Whether the model of times does without a fact where it is held back."""
+        return fact.startswith(tuple(one.replace("^", as_id(self.doses[-1])) for one in _SPARED))
 
     @property
     def survival_prior(self) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +183,8 @@ class Evidence:
 
     @cached_property
     def _described(self) -> tuple[Flags, dict[str, str]]:
+        if why := self.unfitted.get("described"):
+            return Flags(), {"flags and measures": why}
         return flags_of(self)
 
     @property
@@ -163,8 +203,57 @@ class Evidence:
         return replace(self, left_out=self.left_out | {system}) if system in self.systems else self
 
     def without_facts(self, facts: Iterable[str]) -> "Evidence":
-        """The same evidence, some facts not to be learnt from: counts become 0 of 0."""
+        """The same evidence, some facts held back besides those labelled `check`."""
         return replace(self, left_facts=self.left_facts | set(facts))
+
+    def without_unfitted(self, unfitted: dict[str, str]) -> "Evidence":
+        """The same evidence, less what could not be fitted: systems, or "described" (flags and measures), and why."""
+        return replace(self, unfitted=unfitted) if unfitted else self
+
+    @cached_property
+    def held_back(self) -> dict[str, str]:
+        """The facts that are kept from the models, and why: they are labelled so, left out, or tell of such."""
+        if self.ledger is not None:
+            return dict(self.ledger.held)
+        labelled = self.facts.index[self.facts["use"] == CHECK]
+        held = dict.fromkeys(map(str, labelled), CHECK) | dict.fromkeys(sorted(self.left_facts), "left out")
+        return held | {fact: f"it tells of {other}" for fact, other in depending(self, held).items()}
+
+    def for_models(self) -> "Evidence":
+        """The evidence as models may see it: without what is held back, and noting what is read (`ledger`)."""
+        held = self.held_back
+        ledger = Ledger(held, denominators(self, held))
+        return replace(self, facts=ledger.masked(self.facts), ledger=ledger)
+
+    def number(self, fact: str, column: str) -> float:
+        """One number of a fact: NaN where it has none, or where it is held back."""
+        if self.ledger is not None:
+            self.ledger.note(fact, column)
+        return _number(self.facts, fact, column)
+
+    def published(self, fact: str) -> str:
+        """What a fact says, as printed: a date."""
+        if self.ledger is not None:
+            self.ledger.note(fact, "value")
+        return str(self.facts.at[fact, "published"])
+
+    def term[T](self, work: Callable[[], T]) -> T | None:
+        """What `work` makes of the facts' numbers, or None where one of them is held back."""
+        return work() if self.ledger is None else self.ledger.term(work)
+
+    def twin(self, fact: str) -> str:
+        """What a fact would be called were it of all doses, or of the one dose: the same thing in a study of one dose.
+
+        Itself in a study of several doses, and where it says how many were infused.
+        """
+        stem, _, end = fact.rpartition(".")
+        if len(self.doses) > 1 or stem in ("", "infused") or end not in ("all", as_id(self.doses[0])):
+            return fact
+        return f"{stem}.{as_id(self.doses[0]) if end == 'all' else 'all'}"
+
+    def find(self, fact: str) -> str:
+        """The id under which a fact stands: its own, or its twin's where that alone is there."""
+        return twin if fact not in self.facts.index and (twin := self.twin(fact)) in self.facts.index else fact
 
     def reads(self, system: System) -> list[str]:
         """The ids of the facts that the model of `system` reads."""
@@ -172,17 +261,20 @@ class Evidence:
         for pattern in READS[system]:
             pattern = pattern.replace("^", as_id(self.doses[-1]))
             names += [pattern.replace("*", as_id(dose)) for dose in self.doses] if "*" in pattern else [pattern]
-        return names
+        return [self.find(name) for name in names]
 
-    def count(self, fact: str, *, whole: bool = False) -> tuple[int, int]:
-        """A published count and its denominator; 0 of 0 where it is left out (and not `whole`)."""
-        if fact in self.left_facts and not whole:
-            return 0, 0
-        return int(_number(self.facts, fact, "count")), int(_number(self.facts, fact, "n"))
+    def at_dose(self, endpoint: str, dose: float) -> str:
+        """The id of an endpoint's fact at a dose."""
+        return self.find(f"{endpoint}.{as_id(dose)}")
 
-    def counts(self, endpoint: str, *, whole: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Counts and denominators of an endpoint at each of `doses`, integer arrays (doses,); `whole` as in `count`."""
-        pairs = [self.count(f"{endpoint}.{as_id(dose)}", whole=whole) for dose in self.doses]
+    def count(self, fact: str) -> tuple[int, int]:
+        """A published count and its denominator."""
+        fact = self.find(fact)
+        return int(self.number(fact, "count")), int(self.number(fact, "n"))
+
+    def counts(self, endpoint: str) -> tuple[np.ndarray, np.ndarray]:
+        """Counts and denominators of an endpoint at each of `doses`, integer arrays (doses,)."""
+        pairs = [self.count(self.at_dose(endpoint, dose)) for dose in self.doses]
         return np.array([c for c, _ in pairs]), np.array([n for _, n in pairs])
 
     @cached_property
@@ -194,126 +286,25 @@ class Evidence:
         return digest.hexdigest()
 
     def _sizes(self) -> pd.Series:
-        return self.facts["count"][self.facts.index.str.fullmatch(r"infused\.[\d.]+")]
+        facts = [str(fact) for fact in self.facts.index[self.facts.index.str.fullmatch(r"infused\.[\d.]+")]]
+        return pd.Series(
+            [self.number(fact, "count") for fact in facts], index=pd.Index(facts, dtype=object), dtype=float
+        )
 
 
 def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
     """Read and check a study: a name, or a folder that holds facts.csv and priors.toml.
 
-    Raises `InputError` with file, line or key, and the reason.
+    Raises `InputError` with file, line or key, and the reason, of everything that is wrong.
     """
     folder = places.study_folder(study)
     facts = facts_file.read(folder / "facts.csv")
     priors = priors_file.read(folder / "priors.toml")
     evidence = Evidence(study=folder.name, folder=folder, facts=facts, priors=priors)
-    where = folder / "facts.csv"
-    _check_doses(evidence)
-    _check_sums(evidence)
-    for system in ("disposition", "response"):
-        if system not in evidence.systems:
-            absent = next(f for f in evidence.reads(system) if f not in facts.index)
-            raise InputError(f"{where}: fact '{absent}' is missing; the model of {system} cannot do without it")
-    check_models_facts(evidence)
-    _check_priors(evidence)
+    checks.check(evidence)
     return evidence
-
-
-def _check_doses(evidence: Evidence) -> None:
-    """The facts `infused.<dose>`, from which the study's doses are read, name each dose once, as a count."""
-    where, sizes = evidence.folder / "facts.csv", evidence._sizes()
-    if sizes.empty:
-        raise InputError(f"{where}: no fact 'infused.<dose>' says how many were infused at each dose")
-    for fact in map(str, sizes.index):
-        text = fact.removeprefix("infused.")
-        if text.count(".") > 1 or not float(text) > 0 or text != as_id(float(text)):
-            raise InputError(
-                f"{where}: {fact}: '{text}' is not a dose; write a plain number above 0, such as infused.300"
-            )
-        if (statistic := evidence.facts.at[fact, "statistic"]) != "count":
-            raise InputError(f"{where}: {fact} is a {statistic}; a count of patients infused is needed")
-
-
-def _check_sums(evidence: Evidence) -> None:
-    """Doses add up to the total, and so does every sum listed in priors.toml."""
-    facts, where = evidence.facts, evidence.folder / "facts.csv"
-    for total in facts.index[facts.index.str.endswith(".all") & facts["count"].notna()]:
-        parts = tuple(f"{total.removesuffix('.all')}.{as_id(dose)}" for dose in evidence.doses)
-        same_kind = all(p in facts.index and facts.at[p, "statistic"] == "count" for p in parts)
-        if same_kind and (total == "infused.all" or facts.at[total, "n"] == facts.loc[list(parts), "n"].sum()):
-            _check_sum(facts, total, parts, where)
-    for total, listed in evidence.priors.sum.items():
-        parts = tuple(listed)
-        if absent := [p for p in (total, *parts) if p not in facts.index]:
-            listed_in = evidence.folder / "priors.toml"
-            raise InputError(f"{listed_in}: [sum] '{total}' names '{absent[0]}', which is not in facts.csv")
-        _check_sum(facts, total, parts, where)
-        for part in parts:
-            n = _number(facts, part, "n")
-            if n not in (facts.at[total, "n"], _size(facts, total)) or n != _number(facts, parts[0], "n"):
-                raise InputError(
-                    f"{where}: {part} is of {n:g}; as a part of {total} ({_size(facts, total):g} of "
-                    f"{facts.at[total, 'n']:g}) it must be of one of these, as the other parts are"
-                )
-
-
-def _check_sum(facts: pd.DataFrame, total: str, parts: tuple[str, ...], where: Path) -> None:
-    added = sum(_size(facts, part) for part in parts)
-    if added != _size(facts, total):
-        terms = " + ".join(f"{part} {_size(facts, part):g}" for part in parts)
-        raise InputError(f"{where}: {terms} = {added:g}, but {total} is {_size(facts, total):g}")
-
-
-def _size(facts: pd.DataFrame, fact: str) -> float:
-    """How many patients a fact speaks of: its count, or the value of a number."""
-    count = _number(facts, fact, "count")
-    return count if count >= 0 else _number(facts, fact, "value")
 
 
 def _number(facts: pd.DataFrame, fact: str, column: str) -> float:
     """One number of a fact, NaN where it has none."""
     return float(cast(float, facts.at[fact, column]))
-
-
-def _check_priors(evidence: Evidence) -> None:
-    where = evidence.folder / "priors.toml"
-    needed = [f"intercept.{step.name.lower()}" for system in evidence.systems for step in STEPS_OF[system]]
-    if "survival" in evidence.systems:
-        needed += [*(f"survival.{rate.name.lower()}" for rate in Rate), "visits", "calendar"]
-    for name in needed:
-        section, _, entry = name.partition(".")
-        found = getattr(evidence.priors, section)
-        if found is None or (entry and entry not in found):
-            raise InputError(f"{where}: [{name}] is missing, and the facts need it")
-    of_everybody = {flag.name for flag in evidence.flags.drawn if flag.given == ("name", "infused")}
-    for name in evidence.priors.covariate:
-        if name not in of_everybody and name not in evidence.undescribed:
-            raise InputError(
-                f'{where}: [covariate."{name}"] is no flag that is drawn of every infused patient'
-                f" (these are: {', '.join(sorted(of_everybody)) or 'none'})"
-            )
-    list(cells(evidence))  # what they contradict is raised
-    list(reported(evidence))
-    named = correlation_names()
-    for name in evidence.priors.correlation:
-        if name not in named:
-            raise InputError(f"{where}: [correlation] has no '{name}' (allowed: {', '.join(named)})")
-    correlation_matrix({name: c.value for name, c in evidence.priors.correlation.items()}, str(where))
-
-
-def correlation_names() -> list[str]:
-    """Names of the pairs of latents: ``response~crs`` and so on."""
-    return [f"{a}~{b}" for i, a in enumerate(LATENTS) for b in LATENTS[i + 1 :]]
-
-
-def correlation_matrix(named: dict[str, float], where: str) -> np.ndarray:
-    """The correlation matrix of `LATENTS` (float64, symmetric); a pair that is not named is 0.
-
-    Raises `InputError` where the named values do not make a positive definite matrix.
-    """
-    matrix = np.eye(len(LATENTS))
-    for name, value in named.items():
-        i, j = (LATENTS.index(latent) for latent in name.split("~"))
-        matrix[i, j] = matrix[j, i] = value
-    if np.linalg.eigvalsh(matrix).min() < 1e-6:
-        raise InputError(f"{where}: [correlation] these values together are no correlation matrix: {named}")
-    return matrix

@@ -60,7 +60,7 @@ def read(path: Path) -> pd.DataFrame:
     """The facts of a study, one row each, indexed by fact; an empty cell is NaN, "NE" and "NR" are +inf.
 
     Dates (statistic ``date``) stay text in column ``published``, which holds every value as printed.
-    Raises `InputError` with file, line and reason for the first malformed row.
+    Raises `InputError` with file, line and reason for each malformed row.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -69,22 +69,30 @@ def read(path: Path) -> pd.DataFrame:
     lines = _lines(text, path)
     _, header = next(lines, (1, []))
     if missing := [c for c in COLUMNS if c not in header]:
-        raise InputError(f"{path}: line 1: column {missing[0]!r} is missing (needed: {', '.join(COLUMNS)})")
+        raise InputError(f"{path}: line 1: {_listed(missing)} missing (needed: {', '.join(COLUMNS)})")
     if unknown := [c for c in header if c not in COLUMNS]:
-        raise InputError(f"{path}: line 1: there is no column {unknown[0]!r} (allowed: {', '.join(COLUMNS)})")
+        names = ", ".join(map(repr, unknown))
+        raise InputError(f"{path}: line 1: there is no column {names} (allowed: {', '.join(COLUMNS)})")
     if len(set(header)) < len(header):
         raise InputError(f"{path}: line 1: a column stands twice")
     rows: dict[str, dict[str, object]] = {}
+    problems: list[str] = []
     for line, cells in lines:
         if not any(cells):
             continue
-        where = f"{path}: line {line}"
+        where = f"line {line}"
         if len(cells) != len(header):
-            raise InputError(f"{where}: {len(cells)} cells, but the header has {len(header)}")
+            problems.append(f"{where}: {len(cells)} cells, but the header has {len(header)}")
+            continue
         raw = {column: cell.strip() for column, cell in zip(header, cells, strict=True)}
         if raw["fact"] in rows:
-            raise InputError(f"{where}: fact '{raw['fact']}' stands twice")
-        rows[raw["fact"]] = _checked(raw, where)
+            problems.append(f"{where}: fact '{raw['fact']}' stands twice")
+        try:
+            rows[raw["fact"]] = _checked(raw, where)
+        except InputError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise InputError(f"{path}: {'; '.join(problems)}")
     if not rows:
         raise InputError(f"{path}: there is no fact in it")
     table = pd.DataFrame.from_dict(rows, orient="index", columns=[*COLUMNS[1:], "published"])
@@ -92,6 +100,11 @@ def read(path: Path) -> pd.DataFrame:
     for column in _NUMBERS:
         table[column] = table[column].astype("float64")
     return table
+
+
+def _listed(columns: list[str]) -> str:
+    names = ", ".join(map(repr, columns))
+    return f"column {names} is" if len(columns) == 1 else f"columns {names} are"
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -130,8 +143,8 @@ def _checked(raw: dict[str, str], where: str) -> dict[str, object]:
         row.update({column: _number(raw[column], column, where) for column in _NUMBERS})
     if raw["cut"]:
         _date(raw["cut"], where)
-    for problem in _contradictions(row):
-        raise InputError(f"{where}: {problem}")
+    if problems := list(_contradictions(row)):
+        raise InputError(f"{where}: {', '.join(problems)}")
     return row
 
 
@@ -176,7 +189,7 @@ def _contradictions(row: dict[str, object]) -> Iterator[str]:
     if row["statistic"] in ("count", "proportion_ci"):
         if n == 0:
             yield "n is 0"
-        if abs(value - count / n) > 0.005 + 1e-9:
+        elif abs(value - count / n) > 0.005 + 1e-9:
             yield f"value {value:g} is not {count:g} of {n:g} rounded to a percent ({count / n:.4f})"
     if row["statistic"] in ("km_survival", "proportion_ci") and not 0 <= value <= 1:
         yield f"a proportion is {value:g}, not between 0 and 1"

@@ -9,8 +9,9 @@ at that dose), whole fact ids in quotes, `n(...)` of a fact, `+` and `-`.
 import ast
 import difflib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from vtrial.flags import CORE, Condition, Derived, Drawn, Flags, Measured, names
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence
+    from vtrial.evidence.priors import FlagEntry
 
 
 @dataclass(frozen=True)
@@ -105,38 +107,61 @@ def flags_of(evidence: "Evidence") -> tuple[Flags, dict[str, str]]:
             absent[name] = lost[0]
         return bool(lost)
 
+    problems: list[str] = []
     number = 0
     for system, section in evidence.priors.flags.items():
         for one in section.drawn:
-            at = f"{where}: [flags.{system}] '{one.name}'"
-            given = of_infused(condition(one.given, at))
-            _check_names(given, known, at)
-            _new(one.name, known, at)
-            if one.pool and one.pool not in evidence.priors.pool:
-                raise InputError(
-                    f"{at}: there is no pool '{one.pool}' (known: {', '.join(evidence.priors.pool) or 'none'})"
-                )
-            stems = _stems(one.count or one.name, at) + _stems(one.of or "", at)
-            if not left(one.name, given, stems, at):
-                drawn.append(Drawn(one.name, system, given, _by_dose(evidence, stems), number))
+            at = f"[flags.{system}] '{one.name}'"
+            with _gathered(problems):
+                given = _condition_of(one.name, one.given, known, at)
+                if one.pool and one.pool not in evidence.priors.pool:
+                    raise InputError(
+                        f"{at}: there is no pool '{one.pool}' (known: {', '.join(evidence.priors.pool) or 'none'})"
+                    )
+                stems = _stems(one.count or one.name, at) + _stems(one.of or "", at)
+                if not left(one.name, given, stems, at):
+                    drawn.append(Drawn(one.name, system, given, _by_dose(evidence, stems), number))
             number += 1
         for name, text in section.derived.items():
-            at = f"{where}: [flags.{system}.derived] '{name}'"
-            found = of_infused(condition(text, at))
-            _check_names(found, known, at)
-            _new(name, known, at)
-            if not left(name, found, [], at):
-                derived.append(Derived(name, found))
+            at = f"[flags.{system}.derived] '{name}'"
+            with _gathered(problems):
+                found = _condition_of(name, text, known, at)
+                if not left(name, found, [], at):
+                    derived.append(Derived(name, found))
     for number, (name, one) in enumerate(evidence.priors.measure.items()):
-        at = f"{where}: [measure] '{name}'"
-        given = of_infused(condition(one.given, at))
-        _check_names(given, known, at)
-        if left(name, given, [name], at):
-            continue
-        columns = _by_dose(evidence, [name])
-        system = str(evidence.facts["system"].get(_fact(evidence, name, 0 if columns else -1, at)))
-        measures.append(Measured(name, system, given, one.family, one.above, one.step, one.rounding, columns, number))
+        at = f"[measure] '{name}'"
+        with _gathered(problems):
+            given = of_infused(condition(one.given, at))
+            _check_names(given, known, at)
+            if left(name, given, [name], at):
+                continue
+            columns = _by_dose(evidence, [name])
+            system = str(evidence.facts["system"].get(_fact(evidence, name, 0 if columns else -1, at)))
+            kind = (one.family, one.above, one.step, one.rounding)
+            measures.append(Measured(name, system, given, *kind, columns, number))
+    if problems:
+        raise InputError(f"{where}: {'; '.join(problems)}")
     return Flags(tuple(drawn), tuple(derived), tuple(measures)), absent
+
+
+@contextmanager
+def _gathered(problems: list[str]) -> Iterator[None]:
+    """Keep what is wrong with one entry, so that all entries are looked at."""
+    try:
+        yield
+    except InputError as problem:
+        problems.append(str(problem))
+
+
+def _condition_of(name: str, text: str, known: set[str], at: str) -> Condition:
+    """The condition of a flag, whose name is known from here on. Raises `InputError`."""
+    taken, before = name in known, set(known)
+    known.add(name)
+    found = of_infused(condition(text, at))
+    _check_names(found, before, at)
+    if taken:
+        raise InputError(f"{at}: the flag stands twice")
+    return found
 
 
 def _check_names(found: Condition, known: set[str], at: str) -> None:
@@ -145,50 +170,57 @@ def _check_names(found: Condition, known: set[str], at: str) -> None:
             raise InputError(f"{at}: there is no flag '{name}' before it{nearest(name, known)}")
 
 
-def _new(name: str, known: set[str], at: str) -> None:
-    if name in known:
-        raise InputError(f"{at}: the flag stands twice")
-    known.add(name)
-
-
 def cells(evidence: "Evidence") -> Iterator[Cell]:
-    """What was counted of each drawn flag. Raises `InputError` for counts that cannot be."""
+    """What was counted of each drawn flag; 0 of 0 where that is held back. Raises `InputError` for what cannot be."""
     where = str(evidence.folder / "priors.toml")
     of_flag = {flag.name: flag for flag in evidence.flags.drawn}
+    problems: list[str] = []
     for system, section in evidence.priors.flags.items():
         for one in section.drawn:
             if one.name not in of_flag:
                 continue
-            at = f"{where}: [flags.{system}] '{one.name}'"
+            at = f"[flags.{system}] '{one.name}'"
             for column in range(len(evidence.doses)) if of_flag[one.name].columns else (-1,):
-                counted = one.count or one.name
-                of = one.of or f"n({_quoted(_stems(counted, at)[0])})"
-                count, n = (_value(text, evidence, column, at) for text in (counted, of))
-                facts = {_fact(evidence, stem, column, at) for stem in (*_stems(counted, at), *_stems(of, at))}
-                if facts & evidence.left_facts:
-                    count = n = 0.0
-                if not 0 <= count <= n:
-                    dose = "all doses" if column < 0 else f"dose {as_id(evidence.doses[column])}"
-                    raise InputError(f"{at}: {count:g} of {n:g} at {dose} cannot be; the facts contradict each other")
-                parent = one.given if one.unconditional else ""
-                yield Cell(one.name, column, count, n, parent)
+                with _gathered(problems):
+                    yield _cell(evidence, one, column, at)
+    if problems:
+        raise InputError(f"{where}: {'; '.join(problems)}")
+
+
+def _cell(evidence: "Evidence", one: "FlagEntry", column: int, at: str) -> Cell:
+    counted = one.count or one.name
+    of = one.of or f"n({_quoted(_stems(counted, at)[0])})"
+    pair = evidence.term(lambda: (_value(counted, evidence, column, at), _value(of, evidence, column, at)))
+    count, n = pair or (0.0, 0.0)
+    if not 0 <= count <= n:
+        dose = "all doses" if column < 0 else f"dose {as_id(evidence.doses[column])}"
+        raise InputError(f"{at}: {count:g} of {n:g} at {dose} cannot be; the facts contradict each other")
+    return Cell(one.name, column, count, n, one.given if one.unconditional else "")
 
 
 def reported(evidence: "Evidence") -> Iterator[Reported]:
-    """What was reported of each measure."""
+    """What was reported of each measure; of nobody where that is held back. Raises `InputError` for what cannot be."""
     where = str(evidence.folder / "priors.toml")
+    problems: list[str] = []
     for measure in evidence.flags.measures:
         for column in range(len(evidence.doses)) if measure.columns else (-1,):
-            at = f"{where}: [measure] '{measure.name}'"
-            fact = _fact(evidence, measure.name, column, at)
-            row: Any = evidence.facts.loc[fact]
-            if row["statistic"] not in ("median_range", "median"):
-                raise InputError(f"{at}: {fact} is a {row['statistic']}; a median is needed")
-            n, left_out = float(row["n"]), fact in evidence.left_facts
-            if not n > 0:
-                raise InputError(f"{at}: {fact} does not say of how many patients (n)")
-            numbers = (float(row[c]) for c in ("value", "low", "high"))
-            yield Reported(measure.name, column, 0.0 if left_out else n, *numbers)
+            with _gathered(problems):
+                yield _reported(evidence, measure.name, column)
+    if problems:
+        raise InputError(f"{where}: {'; '.join(problems)}")
+
+
+def _reported(evidence: "Evidence", measure: str, column: int) -> Reported:
+    at = f"[measure] '{measure}'"
+    fact = _fact(evidence, measure, column, at)
+    if (statistic := evidence.facts.at[fact, "statistic"]) not in ("median_range", "median"):
+        raise InputError(f"{at}: {fact} is a {statistic}; a median is needed")
+    numbers = evidence.term(lambda: tuple(evidence.number(fact, c) for c in ("n", "value", "low", "high")))
+    if numbers is None:
+        return Reported(measure, column, 0.0, np.nan, np.nan, np.nan)
+    if not numbers[0] > 0:
+        raise InputError(f"{at}: {fact} does not say of how many patients (n)")
+    return Reported(measure, column, *numbers)
 
 
 def _stems(text: str, at: str) -> list[str]:
@@ -221,11 +253,11 @@ def _value(text: str, evidence: "Evidence", column: int, at: str) -> float:
             case ast.BinOp(left=left, op=op, right=right):
                 return walk(left) + walk(right) * (1 if isinstance(op, ast.Add) else -1)
             case ast.Call(args=[argument]):
-                return float(evidence.facts.at[_fact(evidence, _stem(argument), column, at), "n"])  # type: ignore[arg-type]
+                return evidence.number(_fact(evidence, _stem(argument), column, at), "n")
         fact = _fact(evidence, _stem(node), column, at)
         if (statistic := evidence.facts.at[fact, "statistic"]) != "count":
             raise InputError(f"{at}: {fact} is a {statistic}; a count is needed")
-        return float(evidence.facts.at[fact, "count"])  # type: ignore[arg-type]
+        return evidence.number(fact, "count")
 
     return walk(_parsed(text, at))
 
@@ -241,14 +273,14 @@ def _quoted(stem: str) -> str:
 
 
 def _by_dose(evidence: "Evidence", stems: list[str]) -> bool:
-    return all(f"{stem}.{as_id(dose)}" in evidence.facts.index for stem in stems for dose in evidence.doses)
+    return all(evidence.at_dose(stem, dose) in evidence.facts.index for stem in stems for dose in evidence.doses)
 
 
 def _fact(evidence: "Evidence", stem: str, column: int, at: str) -> str:
     """The id of a fact at a dose, or of all doses (-1). Raises `InputError` where it is not there."""
     if column >= 0:
-        return f"{stem}.{as_id(evidence.doses[column])}"
-    for fact in (f"{stem}.all", stem):
+        return evidence.at_dose(stem, evidence.doses[column])
+    for fact in (evidence.find(f"{stem}.all"), stem):
         if fact in evidence.facts.index:
             return fact
     near = difflib.get_close_matches(f"{stem}.all", map(str, evidence.facts.index), n=1)

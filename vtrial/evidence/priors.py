@@ -4,11 +4,15 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vtrial.curves import Rate, Step
 from vtrial.errors import InputError
-from vtrial.validation import first_problem, read_toml
+from vtrial.validation import every_problem, read_toml
+
+# The endpoints of one patient that share a latent normal each, in the order of their factorisation.
+LATENTS = ("response", "crs", "neurotoxicity")
 
 Reason = Annotated[str, Field(min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -251,12 +255,12 @@ class Priors(_Strict):
 
 
 def read(path: Path) -> Priors:
-    """The priors of a study. Raises `InputError` that names file and key."""
+    """The priors of a study. Raises `InputError` that names the file and each key that is wrong."""
     raw = read_toml(path, str(path))
     try:
         return Priors.model_validate(raw)
     except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error, Priors, raw)}") from None
+        raise InputError(f"{path}: {'; '.join(every_problem(error, Priors, raw))}") from None
 
 
 def _known_step(name: str) -> str:
@@ -271,3 +275,22 @@ def _known_rate(name: str) -> str:
     if name not in names:
         raise ValueError(f"there is no rate '{name}' (allowed: {', '.join(names)})")
     return name
+
+
+def correlation_names() -> list[str]:
+    """Names of the pairs of latents: ``response~crs`` and so on."""
+    return [f"{a}~{b}" for i, a in enumerate(LATENTS) for b in LATENTS[i + 1 :]]
+
+
+def correlation_matrix(named: dict[str, float], where: str) -> np.ndarray:
+    """The correlation matrix of `LATENTS` (float64, symmetric); a pair that is not named is 0.
+
+    Raises `InputError` where the named values do not make a positive definite matrix.
+    """
+    matrix = np.eye(len(LATENTS))
+    for name, value in named.items():
+        i, j = (LATENTS.index(latent) for latent in name.split("~"))
+        matrix[i, j] = matrix[j, i] = value
+    if np.linalg.eigvalsh(matrix).min() < 1e-6:
+        raise InputError(f"{where}: [correlation] these values together are no correlation matrix: {named}")
+    return matrix

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vtrial.curves import DAYS
+from vtrial.evidence.facts import as_id
 from vtrial.multistate import Schedule
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ MEDIANS = (("dor", "pr"), ("dor", "vgpr"), ("dor", "cr"), ("pfs", "all"), ("pfs"
 class TimeSummaries:
     """The published summaries of one trial; months, +inf where not estimable, NaN where not published.
 
-    sizes: infused patients by best response and dose, float (4, doses), given whatever is left out. medians: (median,
-    low, high) by `MEDIANS`. follow_up: shortest and longest potential follow-up at each dose, (2, doses). response,
-    complete: median, shortest and longest time to first response and to CR. dead_at_12: patients dead by month 12.
-    deaths: early, middle and late without progression, and after progression. crs_deaths: of grade 5 CRS, among the
-    early ones. dead_at_top: at the highest dose. retreated: patients retreated, and responding again;
-    retreatment_range: of these responses' durations. schedule, new_therapy: what is assumed of visits.
+    sizes: infused patients by best response and dose, float (4, doses); at the doses of_expected, whose counts are held
+    back, those that the fit of the counts expects. medians: (median, low, high) by `MEDIANS`. follow_up: shortest and
+    longest potential follow-up at each dose, (2, doses). response, complete: median, shortest and longest time to first
+    response and to CR. dead_at_12: patients dead by month 12. deaths: early, middle and late without progression, and
+    after progression. crs_deaths: of grade 5 CRS, among the early ones. dead_at_top: at the highest dose. retreated:
+    patients retreated, and responding again; retreatment_range: of these responses' durations. schedule, new_therapy:
+    what is assumed of visits.
     """
 
     sizes: np.ndarray
@@ -38,46 +40,67 @@ class TimeSummaries:
     deaths: tuple[int, int, int, int]
     crs_deaths: int
     dead_at_top: float
-    retreated: tuple[int, int]
+    retreated: tuple[float, float]
     retreatment_range: tuple[float, float]
     schedule: Schedule
     new_therapy: float
+    of_expected: tuple[int, ...] = ()
 
 
-def published(evidence: "Evidence") -> TimeSummaries:
-    """The summaries as the study published them; they must all be there (`READS`)."""
-    facts, priors = evidence.facts, evidence.priors
+def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeSummaries:
+    """The summaries as the study published them, NaN where they are held back.
+
+    expected: patients by best response and dose, (4, doses), to be taken at doses where the counts are held back.
+    """
+    priors = evidence.priors
     assert priors.visits is not None
-    top = f"{evidence.doses[-1]:.15g}"
+    top = as_id(evidence.doses[-1])
 
     def three(fact: str) -> tuple[float, float, float]:
-        if fact in evidence.left_facts:
-            return np.nan, np.nan, np.nan
-        value, low, high = (float(facts.at[fact, column]) for column in ("value", "low", "high"))  # type: ignore[arg-type]
-        return value, low, high
+        fact = evidence.find(fact)
+        numbers = evidence.term(lambda: tuple(evidence.number(fact, column) for column in ("value", "low", "high")))
+        return numbers or (np.nan, np.nan, np.nan)
 
-    medians = {(time, group): three(f"{time}.{top if group == 'top' else group}") for time, group in MEDIANS}
-    deaths = {fact: evidence.count(fact)[0] for fact in evidence.reads("survival") if fact.startswith("deaths.")}
-    os12 = float(facts.at["os.12.all", "value"])  # type: ignore[arg-type]
+    def counted(fact: str) -> int:
+        return int(evidence.number(evidence.find(fact), "count"))
+
+    def spared(*facts: str) -> tuple[float, ...]:
+        """Counts without which the model does."""
+        found = evidence.term(lambda: tuple(evidence.number(evidence.find(fact), "count") for fact in facts))
+        return found or (np.nan,) * len(facts)
+
+    only = len(evidence.doses) == 1  # whose patients are then the highest dose's too, and are not to count twice
+    medians = {
+        (time, group): (np.nan, np.nan, np.nan)
+        if only and group == "top"
+        else three(f"{time}.{top if group == 'top' else group}")
+        for time, group in MEDIANS
+    }
+    infused = sum(evidence.infused)
+    os12 = evidence.term(lambda: evidence.number(evidence.find("os.12.all"), "value"))
+    (retreated,) = spared("retreatment.retreated.all")
+    _, responded = spared("retreatment.retreated.all", "retreatment.response.all")
+    sizes, of_expected = _sizes(evidence, expected)
     return TimeSummaries(
-        sizes=_sizes(evidence),
+        sizes=sizes,
         medians=medians,
         follow_up=follow_up(evidence),
         response=three("response.time_to_first.all"),
         complete=three("response.time_to_cr.all"),
-        dead_at_12=round((1.0 - os12) * sum(evidence.infused)),
+        dead_at_12=np.nan if os12 is None else round((1.0 - os12) * infused),
         deaths=(
-            deaths["deaths.related_ae_within_8_weeks.all"],
-            deaths["deaths.related_ae_8_weeks_to_6_months.all"],
-            deaths["deaths.unrelated_ae_after_6_months.all"],
-            deaths["deaths.myeloma_progression.all"] + deaths["deaths.after_progression.all"],
+            counted("deaths.related_ae_within_8_weeks.all"),
+            counted("deaths.related_ae_8_weeks_to_6_months.all"),
+            counted("deaths.unrelated_ae_after_6_months.all"),
+            counted("deaths.myeloma_progression.all") + counted("deaths.after_progression.all"),
         ),
-        crs_deaths=evidence.count("crs.grade5.all")[0],
-        dead_at_top=np.nan if f"deaths.{top}" in evidence.left_facts else deaths[f"deaths.{top}"],
-        retreated=(evidence.count("retreatment.retreated.all")[0], evidence.count("retreatment.response.all")[0]),
+        crs_deaths=counted("crs.grade5.all"),
+        dead_at_top=np.nan if only else spared(f"deaths.{top}")[0],
+        retreated=(retreated, responded),
         retreatment_range=three("retreatment.duration_of_response.all")[1:],
         schedule=schedule_of(evidence),
         new_therapy=priors.visits.new_therapy.value,
+        of_expected=of_expected,
     )
 
 
@@ -105,19 +128,36 @@ def follow_up(evidence: "Evidence") -> np.ndarray:
 
 def months_between(evidence: "Evidence", event: str) -> float:
     """Calendar months from the first enrolment to `date.<event>`."""
-    return months_until(evidence, str(evidence.facts.at[f"date.{event}", "published"]))
+    return months_until(evidence, evidence.published(f"date.{event}"))
 
 
 def months_until(evidence: "Evidence", day: str) -> float:
     """Calendar months from the first enrolment to a date (year-month-day)."""
-    first = date.fromisoformat(str(evidence.facts.at["date.first_enrolment", "published"]))
+    first = date.fromisoformat(evidence.published("date.first_enrolment"))
     return (date.fromisoformat(day) - first).days / DAYS
 
 
-def _sizes(evidence: "Evidence") -> np.ndarray:
-    """Infused patients by best response and dose; VGPR, published for all doses together, spread over PR and VGPR."""
-    responders, infused = evidence.counts("orr", whole=True)
-    complete, _ = evidence.counts("cr", whole=True)
+def _sizes(evidence: "Evidence", expected: np.ndarray | None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Infused patients by best response and dose, and the doses at which these are `expected`, not published.
+
+    VGPR, published for all doses together, is spread over PR and VGPR.
+    """
+    infused = np.array(evidence.infused, float)
+    pairs = [
+        evidence.term(
+            lambda dose=dose: tuple(evidence.number(evidence.at_dose(e, dose), "count") for e in ("orr", "cr"))
+        )
+        for dose in evidence.doses
+    ]
+    unknown = tuple(k for k, pair in enumerate(pairs) if pair is None)
+    responders, complete = np.array([pair or (np.nan, np.nan) for pair in pairs]).T
     shallow = responders - complete
-    vgpr = shallow * evidence.count("vgpr.all")[0] / max(float(shallow.sum()), 1.0)
-    return np.stack([infused - responders, shallow - vgpr, vgpr, complete]).astype(float)
+    total = evidence.term(lambda: evidence.number(evidence.find("vgpr.all"), "count")) if not unknown else None
+    if total is not None:
+        vgpr = shallow * total / max(float(shallow.sum()), 1.0)
+        return np.stack([infused - responders, shallow - vgpr, vgpr, complete]).astype(float), ()
+    if expected is None:
+        expected = np.full((4, len(infused)), np.nan)
+    vgpr = shallow * expected[2] / np.maximum(expected[1] + expected[2], 1e-9)
+    sizes = np.stack([infused - responders, shallow - vgpr, vgpr, complete])
+    return np.where(np.isnan(sizes), expected, sizes), unknown

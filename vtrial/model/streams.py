@@ -50,6 +50,7 @@ class HostStream(IntEnum):
     EXPANSION = 1  # effects on the expansion of CAR T cells, by world
     CASE_MIX = 2  # effects of the covariates of a shifted mix of patients, by world
     PRIOR = 3  # draws of the prior, beside a posterior
+    STARTS = 4  # rates at which a likelihood is tried before it is sampled
 
 
 def host_rng(seed: int, stream: HostStream) -> np.random.Generator:

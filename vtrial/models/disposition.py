@@ -2,9 +2,9 @@
 
 from vtrial.curves import Step
 from vtrial.evidence import Evidence
-from vtrial.models.ladder import Counts, pooled
+from vtrial.models.counts import Inputs, of, pooled
 
 
-def counts(evidence: Evidence) -> dict[Step, Counts]:
+def counts(evidence: Evidence) -> Inputs:
     """The published counts that inform P(infused | enrolled)."""
-    return {Step.INFUSED: pooled(evidence, *evidence.count("infused.all"))}
+    return Inputs({Step.INFUSED: pooled(evidence, of(evidence, "infused.all"))})

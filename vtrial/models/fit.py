@@ -4,37 +4,31 @@ One joint model for all counts of a study: one compilation. Facts, priors and th
 refit in the same process reuses it. Time to event is a second one.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import arviz as az
 import jax
 import numpy as np
 import nutpie
 import pymc as pm
 import xarray as xr
 
+from vtrial.curves import at_least
 from vtrial.evidence import Evidence
 from vtrial.evidence.times import TimeSummaries, published
-from vtrial.model.streams import HostStream, host_rng
-from vtrial.models import centred, disposition, flags, ladder, response, survival, toxicity
-from vtrial.posterior import FitError, Posterior, Settings
+from vtrial.models import centred, flags, ladder, survival
+from vtrial.models.inputs import step_inputs
+from vtrial.models.sampling import CannotStart, diagnostics, sampled
+from vtrial.posterior import DESCRIBED, FitError, Posterior, Settings
 from vtrial.world import World
-
-MAX_RHAT = 1.01
-MIN_ESS = 400.0
 
 
 def build(evidence: Evidence, discount: float = 1.0) -> pm.Model:
     """The joint model of every system that the evidence allows; `discount` (0 to 1) weights the evidence."""
-    counts = disposition.counts(evidence) | response.counts(evidence)
-    if "mrd" in evidence.systems:
-        counts |= response.mrd_counts(evidence)
-    for system in ("crs", "neurotoxicity"):
-        if system in evidence.systems:
-            counts |= toxicity.counts(evidence, system)
-    return ladder.build(evidence, counts, discount)
+    seen = evidence if evidence.ledger is not None else evidence.for_models()
+    return ladder.build(seen, step_inputs(seen), discount)
 
 
 # Compiled once a process for each shape of a model: which steps it has, how many doses, what else it describes.
@@ -47,27 +41,73 @@ def sample(
     """Draw from the posterior. Returns ArviZ's layout, with groups `prior` and `diagnostics`.
 
     Two models that share no parameter: the steps, and time to event (given the published responses), which is then
-    corrected against simulated trials (`centred`; group `correction`). Raises `FitError` where R-hat, effective
-    sample sizes or divergences say that one did not converge, after a second try with smaller steps, or where the
-    correction is too large to be trusted.
+    corrected against simulated trials (`centred`; group `correction`). What is held back is kept from both; the
+    attribute `read` says what was read. Where times, or flags and measures, cannot be fitted, the rest is returned
+    without them, and the attribute `unfitted` says why. Raises `FitError` where R-hat, effective sample sizes or
+    divergences say that the steps did not converge, after longer sampling and with smaller steps.
     """
     settings = settings or Settings()
-    model = build(evidence, discount)
+    seen, unfitted = evidence.for_models(), {}
+    try:
+        steps = _sample_steps(seen, discount, settings, progress)
+    except FitError as problem:
+        if not problem.parameters or not all(name.startswith(DESCRIBED) for name in problem.parameters):
+            raise
+        unfitted["described"] = str(problem)
+        seen = evidence.without_unfitted(unfitted).for_models()
+        steps = _sample_steps(seen, discount, settings, progress)
+    found = steps
+    if "survival" in seen.systems:
+        try:
+            found = _joined(steps, _sample_times(evidence, seen, steps, discount, settings, progress))
+        except FitError as problem:
+            unfitted["survival"] = str(problem)
+    assert seen.ledger is not None
+    found.attrs.update(read=json.dumps(sorted(seen.ledger.read)), unfitted=json.dumps(unfitted))
+    return found
+
+
+def _sample_steps(seen: Evidence, discount: float, settings: Settings, progress: bool) -> xr.DataTree:
+    """The steps, and what else is described of patients."""
+    inputs = step_inputs(seen)
+    model = ladder.build(seen, inputs, discount)
     data = {variable.name: variable.get_value() for variable in model.data_vars}
-    shape = (tuple(model.coords["step"] or ()), len(evidence.doses), flags.layout(evidence, discount).shape)
+    shape = (
+        tuple(model.coords["step"] or ()),
+        len(seen.doses),
+        ladder.shape(inputs),
+        flags.layout(seen, discount).shape,
+    )
     if shape not in _compiled:
         _compiled[shape] = nutpie.compile_pymc_model(model, freeze_model=False)
-    steps = _sampled(_compiled[shape].with_data(**data), data, evidence, settings, progress)
-    steps = _described(steps, evidence, discount)
-    if "survival" not in evidence.systems:
-        return steps
-    told = published(evidence)
-    times = sample_survival(evidence, told, discount, settings, progress=progress)
+    steps = sampled(_compiled[shape].with_data(**data), data, seen, settings, progress)
+    return _described(steps, seen, discount)
+
+
+def _sample_times(
+    evidence: Evidence, seen: Evidence, steps: xr.DataTree, discount: float, settings: Settings, progress: bool
+) -> xr.DataTree:
+    """Time to event, given the fit of the steps. seen: the evidence as models see it."""
+    fitted = Posterior(seen.study, steps, key="", sha256="")
+    expected = _expected(fitted, seen)
+    told = published(seen, expected)
+    try:
+        times = sample_survival(seen, told, discount, settings, progress=progress)
+    except CannotStart as problem:
+        with _double_precision():
+            facts = survival.impossible(evidence, expected)
+        raise FitError(f"{problem}: no times to an event make these facts possible: {', '.join(facts)}") from None
     if discount > 0:
-        fitted = Posterior(evidence.study, steps, key="", sha256="")
         world = World(fitted.intercept.mean(0), fitted.slope.mean(0))
-        times = _corrected(times, evidence, told, world, discount, settings)
-    return _joined(steps, times)
+        times = _corrected(times, seen, told, world, discount, settings)
+    return times
+
+
+def _expected(fitted: Posterior, seen: Evidence) -> np.ndarray:
+    """Patients by best response and dose whom the fit of the steps expects, (4, doses)."""
+    steps = World(fitted.intercept, fitted.slope).probabilities(seen.log2_doses, np)
+    orr, vgpr, cr = (reached.mean(0) for reached in at_least(steps, "response"))
+    return np.stack([1.0 - orr, orr - vgpr, vgpr - cr, cr]) * np.array(seen.infused)
 
 
 def sample_survival(
@@ -79,7 +119,7 @@ def sample_survival(
         data = {variable.name: variable.get_value() for variable in model.data_vars}
         # The likelihood is one JAX function: so is the model, and nothing is compiled twice.
         compiled = nutpie.compile_pymc_model(model, backend="jax", gradient_backend="jax", freeze_model=False)
-        return _sampled(compiled, data, evidence, settings, progress)
+        return sampled(compiled, data, evidence, settings, progress)
 
 
 def _described(tree: xr.DataTree, evidence: Evidence, discount: float) -> xr.DataTree:
@@ -107,27 +147,6 @@ def _double_precision() -> Iterator[None]:
             jax.config.update(name, value)
 
 
-def _sampled(
-    compiled: Any, data: dict[str, np.ndarray], evidence: Evidence, settings: Settings, progress: bool
-) -> xr.DataTree:
-    problems: list[str] = []
-    for target_accept in (settings.target_accept, 0.5 * (1.0 + settings.target_accept)):
-        drawn = nutpie.sample(
-            compiled,
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            seed=settings.seed,
-            target_accept=target_accept,
-            save_warmup=False,
-            progress_bar=progress,
-        )
-        tree = _assembled(drawn, data, settings)
-        if not (problems := _problems(tree)):
-            return tree
-    raise FitError(f"the fit of {evidence.study} did not converge and is refused: {'; '.join(problems)}")
-
-
 def _corrected(
     times: xr.DataTree, evidence: Evidence, told: TimeSummaries, steps: World, discount: float, settings: Settings
 ) -> xr.DataTree:
@@ -145,7 +164,7 @@ def _corrected(
         )
     groups = {name: group.to_dataset() for name, group in times.children.items()}
     groups["posterior"] = posterior.assign(survival=(("chain", "draw", "rate"), draws))
-    groups["diagnostics"] = _diagnostics(xr.DataTree.from_dict(groups), groups["prior"])
+    groups["diagnostics"] = diagnostics(xr.DataTree.from_dict(groups), groups["prior"])
     return xr.DataTree.from_dict(groups | {"correction": how})
 
 
@@ -163,88 +182,3 @@ def _joined(one: xr.DataTree, other: xr.DataTree) -> xr.DataTree:
     both = xr.concat([table.drop_vars("divergences") for table in tables], dim="parameter")
     groups["diagnostics"] = both.assign(divergences=sum(int(table["divergences"]) for table in tables))
     return xr.DataTree.from_dict(groups)
-
-
-def _assembled(drawn: xr.DataTree, data: dict[str, np.ndarray], settings: Settings) -> xr.DataTree:
-    """Posterior, prior draws, sampler statistics, the data and the diagnostics, in ArviZ's layout."""
-    posterior = drawn["posterior"].to_dataset()
-    statistics = drawn["sample_stats"].to_dataset()
-    kept = ("diverging", "depth", "step_size", "energy", "mean_tree_accept", "n_steps")
-    rng = host_rng(settings.seed, HostStream.PRIOR)
-    prior = xr.Dataset(
-        {
-            name: (values.dims, rng.normal(data.get(f"{name}_mean", 0.0), data.get(f"{name}_sd", 1.0), values.shape))
-            for name, values in posterior.data_vars.items()
-        },
-        coords=posterior.coords,
-    )
-    return xr.DataTree.from_dict(
-        {
-            "posterior": posterior,
-            "prior": prior,
-            "sample_stats": statistics[[name for name in kept if name in statistics]],
-            "constant_data": xr.Dataset(
-                {
-                    name: _with_dims(name, values, posterior)
-                    for name, values in data.items()
-                    if not name.startswith("described_")
-                }
-            ),
-            "diagnostics": _diagnostics(drawn, prior),
-        }
-    )
-
-
-def _with_dims(name: str, values: np.ndarray, posterior: xr.Dataset) -> xr.DataArray:
-    dims = {"log2_dose": ("dose",), "count": ("step", "dose"), "n": ("step", "dose")}.get(name)
-    dims = dims or ((("rate" if name.startswith("survival") else "step"),) if np.ndim(values) else ())
-    return xr.DataArray(values, dims=dims, coords={d: posterior[d] for d in dims if d in posterior.coords})
-
-
-def _diagnostics(drawn: xr.DataTree, prior: xr.Dataset) -> xr.Dataset:
-    """A row a parameter: prior and posterior mean and SD, R-hat, effective sample sizes; and divergences."""
-    columns = {
-        "mean": drawn["posterior"].to_dataset().mean(("chain", "draw")),
-        "sd": drawn["posterior"].to_dataset().std(("chain", "draw")),
-        "prior_mean": prior.mean(("chain", "draw")),
-        "prior_sd": prior.std(("chain", "draw")),
-        "rhat": _of(az.rhat(drawn)),
-        **{f"ess_{kind}": _of(az.ess(drawn, method=kind)) for kind in ("bulk", "tail", "mean")},
-    }
-    names, rows = [], {column: [] for column in columns}
-    for variable, values in columns["mean"].data_vars.items():
-        (dim,) = values.dims
-        for label in values[dim].values:
-            names.append(f"{variable}[{label}]")
-            for column, table in columns.items():
-                rows[column].append(float(table[variable].sel({dim: label})))
-    diagnostics = xr.Dataset({c: ("parameter", v) for c, v in rows.items()}, coords={"parameter": names})
-    return diagnostics.assign(divergences=int(drawn["sample_stats"].to_dataset()["diverging"].sum()))
-
-
-def _of(result: xr.DataTree | xr.Dataset) -> xr.Dataset:
-    """ArviZ answers a tree with a tree."""
-    if isinstance(result, xr.Dataset):
-        return result
-    return (result["posterior"] if "posterior" in result.children else result).to_dataset()
-
-
-def _problems(tree: xr.DataTree) -> list[str]:
-    """What speaks against this fit, in words; empty where nothing does."""
-    table = tree["diagnostics"].to_dataset()
-    problems = []
-    if divergences := int(table["divergences"]):
-        problems.append(f"{divergences} divergent transitions (allowed: 0)")
-    for column, limit, bad in (
-        ("rhat", MAX_RHAT, lambda v: ~(v <= MAX_RHAT)),
-        ("ess_bulk", MIN_ESS, lambda v: ~(v >= MIN_ESS)),
-        ("ess_tail", MIN_ESS, lambda v: ~(v >= MIN_ESS)),
-    ):
-        failing = table[column][bad(table[column])]
-        if failing.size:
-            worst = failing[int(np.argmax(np.abs(np.nan_to_num(failing.values, nan=np.inf) - limit)))]
-            problems.append(
-                f"{column} of {worst['parameter'].item()} is {worst.item():.4g}"
-                f" (allowed: {'at most' if column == 'rhat' else 'at least'} {limit:g})"
-            )
-    return problems

@@ -3,7 +3,7 @@
 The steps are independent a posteriori; they stand in one vector because one compilation is then enough.
 """
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -12,30 +12,19 @@ import pytensor.tensor as pt
 from vtrial.curves import DOSED, Step, logit_at
 from vtrial.evidence import Evidence
 from vtrial.models import flags, likelihoods
+from vtrial.models.counts import Both, Inputs, Split
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Counts and denominators of one step at each dose, two arrays (doses,)."""
-
-    count: np.ndarray
-    n: np.ndarray
-
-
-def by_dose(count: np.ndarray, n: np.ndarray) -> Counts:
-    """Counts published at each dose."""
-    return Counts(np.asarray(count, float), np.asarray(n, float))
+def shape(inputs: Inputs) -> tuple[Any, ...]:
+    """What a compiled model depends on of its inputs, beside which steps there are."""
+    both = tuple((one.first, one.second, one.dose) for one in inputs.both)
+    split = inputs.split and (inputs.split.count, tuple((one.dose, one.known) for one in inputs.split.unknown))
+    return both, split
 
 
-def pooled(evidence: Evidence, count: int, n: int) -> Counts:
-    """A count published for all doses together, for a step without a slope: one cell holds it all."""
-    cells = Counts(np.zeros(len(evidence.doses)), np.zeros(len(evidence.doses)))
-    cells.count[0], cells.n[0] = count, n
-    return cells
-
-
-def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm.Model:
-    """The joint model: `intercept` (step,) and `slope` (dosed step,), logits of `counts`; `described` of `flags`."""
+def build(evidence: Evidence, inputs: Inputs, discount: float) -> pm.Model:
+    """The joint model: `intercept` (step,) and `slope` (dosed step,), logits of steps; `described` of `flags`."""
+    counts = inputs.counts
     steps = sorted(counts)
     dosed = [step for step in steps if step in DOSED]
     prior = evidence.priors.intercept
@@ -65,5 +54,32 @@ def build(evidence: Evidence, counts: dict[Step, Counts], discount: float) -> pm
         )
         logit = logit_at(intercept[:, None], pm.math.dot(has_slope, slope)[:, None], pt.as_tensor(x)[None, :])
         pm.Potential("evidence", likelihoods.counts(count, n, logit, weight))
+        if inputs.both:
+            pm.Potential("both", _both(inputs.both, steps, logit, weight))
+        if inputs.split is not None:
+            pm.Potential("split", _split(inputs.split, steps, logit, weight))
         flags.build(evidence, weight, discount)
     return model
+
+
+def _both(both: tuple[Both, ...], steps: list[Step], logit: Any, weight: Any) -> Any:
+    """Log likelihood of counts of two steps at once."""
+    count = pm.Data("both_count", np.array([one.count for one in both]))
+    n = pm.Data("both_n", np.array([one.n for one in both]))
+    dose = np.array([one.dose for one in both])
+    first, second = (
+        np.array([steps.index(s) for s in some]) for some in ([b.first for b in both], [b.second for b in both])
+    )
+    return likelihoods.product(count, n, logit[first, dose], logit[second, dose], weight)
+
+
+def _split(split: Split, steps: list[Step], logit: Any, weight: Any) -> Any:
+    """Log likelihood of VGPR where, at some doses, how many were short of CR is not known."""
+    known = pm.Data("split_known", split.known)
+    n = pm.Data("split_n", np.array([one.n for one in split.unknown]))
+    response, cr = ([logit[steps.index(step), one.dose] for one in split.unknown] for step in (Step.RESPONSE, Step.CR))
+    short = [
+        likelihoods.log_short_of_cr(a, b, one.known) for a, b, one in zip(response, cr, split.unknown, strict=True)
+    ]
+    vgpr = logit[steps.index(Step.VGPR), 0]
+    return likelihoods.split(int(split.count), known, n, short, vgpr, weight)

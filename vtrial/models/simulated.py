@@ -37,8 +37,27 @@ def trials(evidence: Evidence, worlds: World, *, seed: int) -> Iterator[Trial]:
 
 
 def summaries(evidence: Evidence, told: TimeSummaries, worlds: World, *, seed: int) -> list[TimeSummaries]:
-    """What would be printed of one trial in each world; schedule, follow-up and assumptions as in `told`."""
-    return [printed(trial, told) for trial in trials(evidence, worlds, seed=seed)]
+    """What would be printed of one trial in each world; schedule, follow-up and assumptions as in `told`.
+
+    What `told` does not know of the study, because it is held back, is not known of these trials either.
+    """
+    return [_as_known(printed(trial, told), told) for trial in trials(evidence, worlds, seed=seed)]
+
+
+def _as_known(one: TimeSummaries, told: TimeSummaries) -> TimeSummaries:
+    unknown = list(told.of_expected)
+    sizes = one.sizes.copy()
+    sizes[:, unknown] = told.sizes[:, unknown]
+    blank: dict[str, Any] = {
+        "medians": {k: told.medians[k] if np.isnan(told.medians[k][0]) else v for k, v in one.medians.items()}
+    }
+    for name in ("response", "complete", "dead_at_12", "dead_at_top", "retreated", "retreatment_range"):
+        mine, known = getattr(one, name), getattr(told, name)
+        if isinstance(known, tuple):
+            blank[name] = tuple(np.nan if np.isnan(k) else v for v, k in zip(mine, known, strict=True))
+        else:
+            blank[name] = np.nan if np.isnan(known) else mine
+    return replace(one, sizes=sizes, **blank)
 
 
 def _group(group: str, evidence: Evidence) -> str:

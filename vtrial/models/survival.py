@@ -19,7 +19,8 @@ from pytensor.link.jax.ops import wrap_jax
 
 from vtrial.curves import EARLY, Rate
 from vtrial.evidence import Evidence
-from vtrial.evidence.times import TimeSummaries
+from vtrial.evidence.times import TimeSummaries, published
+from vtrial.model.streams import HostStream, host_rng
 from vtrial.models import medians
 from vtrial.models.observed import Grid, expected, seen_complete
 from vtrial.multistate import MONTHS, Flows, Schedule, flows, latent, response_by
@@ -51,6 +52,41 @@ def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
     return model
 
 
+# The facts that each part of the likelihood is about, by the beginning of their ids.
+_ABOUT = {
+    "medians": ("dor.", "pfs."),
+    "deaths": ("deaths.", "os.", "crs."),
+    "ranges": ("response.",),
+    "retreatment": ("retreatment.",),
+}
+
+
+def impossible(evidence: Evidence, expected: np.ndarray) -> list[str]:
+    """The facts that have no probability under any rates: those without which the rest has one, where there are such.
+
+    expected: as of `published`.
+    """
+    mean, sd = evidence.survival_prior
+    points = mean + 0.5 * sd * host_rng(0, HostStream.STARTS).normal(size=(8, len(mean)))
+    x = np.asarray(evidence.log2_doses)
+
+    def lost(read: Evidence) -> set[str]:
+        told = published(read.for_models(), expected)
+        data, grid = arrays(told), Grid(told.schedule)
+        parts = jax.jit(jax.vmap(lambda rates: terms(rates, x, data, grid)))(points)
+        slopes = jax.jit(jax.vmap(jax.jacrev(lambda rates: terms(rates, x, data, grid))))(points)
+        return {
+            name
+            for name in parts
+            if not (np.isfinite(parts[name]) & np.isfinite(np.asarray(slopes[name])).all(1)).any()
+        }
+
+    parts = lost(evidence)
+    facts = [f for f in evidence.reads("survival") if any(f.startswith(_ABOUT[part]) for part in parts)]
+    alone = [fact for fact in facts if evidence.spared(fact) and not lost(evidence.without_facts([fact])) & parts]
+    return alone or facts or ["those on times together"]
+
+
 def log_likelihood(rates: Any, x: Any, data: Mapping[str, Any], schedule: Schedule) -> Any:
     """Log probability of the summaries (`arrays`), given rates (rate,) and log2 doses x (doses,)."""
     return sum(terms(rates, x, data, Grid(schedule)).values())
@@ -77,7 +113,7 @@ def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
     share = (points - MONTHS[right - 1]) / (MONTHS[right] - MONTHS[right - 1])
     each = np.eye(len(MONTHS))
     visits = told.schedule
-    return {
+    found = {
         "sizes": told.sizes,
         **medians.arrays(told),
         "occupancy": ((1 - share)[..., None] * each[right - 1] + share[..., None] * each[right]).mean(1),
@@ -88,6 +124,21 @@ def arrays(told: TimeSummaries) -> dict[str, np.ndarray]:
         "dead_at_top": np.array(float(told.dead_at_top)),
         "retreated": np.array(told.retreated, float),
         "retreatment_range": np.array(told.retreatment_range, float),
+    }
+    known = {
+        "response_by": told.response[0],
+        "complete_by": told.complete[0],
+        "soon": told.dead_at_12,
+        "retreated": told.retreated[0],
+        "responded": told.retreated[1],
+        "retreatment_range": told.retreatment_range[0],
+    }
+    unknown = [name for name, value in known.items() if np.isnan(value)]
+    if "retreated" in unknown:  # of whom nobody knows who responded
+        unknown.append("responded")
+    return {name: np.nan_to_num(v) if name in ("deaths", "retreated") else v for name, v in found.items()} | {
+        f"{name}_unknown": np.array(1.0)
+        for name in unknown  # by its name alone: the terms that it leaves out are static
     }
 
 
@@ -120,9 +171,10 @@ def _deaths(rates: Any, x: Any, data: Mapping[str, Any], grid: Grid, unseen: Any
     ll = _binomial(total, n, dead)
     ll += n_early * jnp.log(early / dead) + n_middle * jnp.log((by_six - early) / dead)
     ll += n_late * jnp.log(late / dead) + n_post * jnp.log(post / dead)
-    # of those dead by the cut: how many by month 12, beyond those that are early by their cause
-    soon = soon - of_crs - n_early - n_middle
-    ll += _binomial(soon, n_late + n_post, (by_twelve - by_six) / (late + post))
+    if "soon_unknown" not in data:
+        # of those dead by the cut: how many by month 12, beyond those that are early by their cause
+        soon = soon - of_crs - n_early - n_middle
+        ll += _binomial(soon, n_late + n_post, (by_twelve - by_six) / (late + post))
     top = (share * (pp_cell + ae_cell))[:, -1].sum() / dead
     told = jnp.isfinite(data["dead_at_top"])  # else it was not published
     return ll + jnp.where(told, _binomial(jnp.where(told, data["dead_at_top"], 0.0), total, top), 0.0)
@@ -139,10 +191,10 @@ def _ranges(rates: Any, data: Mapping[str, Any], schedule: Schedule) -> Any:
     sizes = data["sizes"]
     follows = data["follows"][1:]  # beyond each visit, (visits, doses)
     ll = 0.0
-    for by, dated, who in (
-        (first, data["response_by"], sizes[1:].sum(0)),
-        (first * complete, data["complete_by"], sizes[3]),
-    ):
+    for by, name, who in ((first, "response_by", sizes[1:].sum(0)), (first * complete, "complete_by", sizes[3])):
+        if f"{name}_unknown" in data:
+            continue
+        dated = data[name]
         n = jnp.maximum(who.sum(), 1.0)
         seen = (follows * who).sum(1) / n
         documented = _dated(by, schedule) * seen[:, None]
@@ -171,8 +223,14 @@ def _retreatment(rates: Any, flow: Flows, data: Mapping[str, Any]) -> Any:
     seen = (flow.weights[:, None, :, None] * flow.documented).sum(2) * data["follows"][1:].T  # (depths, doses, visits)
     p = (sizes * seen.sum(-1)).sum() / sizes.sum() * jax.nn.sigmoid(rates[Rate.RETREATED])
     retreated, responded = data["retreated"][0], data["retreated"][1]
+    if "retreated_unknown" in data:
+        return 0.0
     ll = _binomial(retreated, sizes.sum(), p)
+    if "responded_unknown" in data:
+        return ll
     ll += _binomial(responded, retreated, jax.nn.sigmoid(rates[Rate.RETREATMENT_RESPONSE]))
+    if "retreatment_range_unknown" in data:
+        return ll
     low, high = data["retreatment_range"][0], data["retreatment_range"][1]
     sigma = jnp.exp(rates[Rate.RETREATMENT_SIGMA])
     z0, z1 = ((jnp.log(t) - rates[Rate.RETREATMENT_MEDIAN]) / sigma for t in (low, high))

@@ -6,20 +6,24 @@ then P(>= 4 | >= 3) and P(5 | >= 4), published for all doses together and theref
 
 from typing import Literal
 
-from vtrial.curves import STEPS_OF, Step
+from vtrial.curves import STEPS_OF
 from vtrial.evidence import Evidence
-from vtrial.models.ladder import Counts, by_dose, pooled
+from vtrial.models.counts import Inputs, nested, pooled
 
 
-def counts(evidence: Evidence, system: Literal["crs", "neurotoxicity"]) -> dict[Step, Counts]:
+def counts(evidence: Evidence, system: Literal["crs", "neurotoxicity"]) -> Inputs:
     """The published counts that inform the steps of worst grade."""
-    any_grade, infused = evidence.counts(system)
-    severe, _ = evidence.counts(f"{system}3")
-    grade3, grade4, grade5 = (evidence.count(f"{system}.grade{grade}.all")[0] for grade in (3, 4, 5))
+
+    def graded(*grades: int) -> tuple[float, float]:
+        """How many had a worst grade above the least of these, of how many who had one of them."""
+        found = [evidence.number(evidence.find(f"{system}.grade{grade}.all"), "count") for grade in grades]
+        return sum(found[1:]), sum(found)
+
     first, second, third, fourth = STEPS_OF[system]
-    return {
-        first: by_dose(any_grade, infused),
-        second: by_dose(severe, any_grade),
-        third: pooled(evidence, grade4 + grade5, grade3 + grade4 + grade5),
-        fourth: pooled(evidence, grade5, grade4 + grade5),
-    }
+    of_dose = nested(evidence, (first, second), system, f"{system}3")
+    return of_dose | Inputs(
+        {
+            third: pooled(evidence, evidence.term(lambda: graded(3, 4, 5))),
+            fourth: pooled(evidence, evidence.term(lambda: graded(4, 5))),
+        }
+    )

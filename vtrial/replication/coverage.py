@@ -7,6 +7,7 @@ from vtrial.estimate import times
 from vtrial.estimate.published import EVERY_DOSE, Asked, Group
 from vtrial.estimate.times import LANDMARKS, Curve
 from vtrial.evidence import Evidence
+from vtrial.evidence.arithmetic import stem_of
 from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import condition
 from vtrial.evidence.times import months_between, months_until
@@ -66,7 +67,7 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
     dose = EVERY_DOSE
     if row["dose"] != "all":
         dose = [as_id(d) for d in evidence.doses].index(str(row["dose"]))
-    stem = _stem(evidence, fact)
+    stem = stem_of(evidence, fact)
     if statistic in ("km_median", "km_survival"):
         return _on_curve(evidence, fact, stem, dose)
     if statistic not in ("count", "proportion_ci", "median_range", "median", "range"):
@@ -75,32 +76,32 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
     is_count = statistic in ("count", "proportion_ci")
     measures = {*(m.name for m in evidence.flags.measures), *CORE_MEASURES}
     if stem in CORE_MEASURES and not is_count and "survival" not in evidence.systems:
-        return "no facts on survival, which it needs"
+        return _needs(evidence, "survival")
+    if "described" in evidence.unfitted and stem not in (*CORE, *CORE_MEASURES):
+        return "flags and measures could not be fitted"
     if stem in evidence.undescribed:
         return evidence.undescribed[stem]
     if stem not in (known if is_count else measures):
-        return "no model describes it" if stem not in CORE else f"no facts on {CORE[stem]}, which it needs"
+        return "no model describes it" if stem not in CORE else _needs(evidence, CORE[stem])
     group = _group(evidence, fact, dose, followed)
     if isinstance(group, str):
         return group
     for name in (*names_in(group.has), CORE_MEASURES.get(stem, stem)):
         for core in evidence.flags.needs(name):
             if core not in known:
-                return f"no facts on {CORE[core]}, which it needs"
+                return _needs(evidence, CORE[core])
     return Covered(fact, COUNTS if is_count else NUMBERS, (stem, group))
 
 
-def _stem(evidence: Evidence, fact: str) -> str:
-    """A fact's id without dose and "all"."""
-    stem = fact.removesuffix(".ci").removesuffix(".all")
-    for dose in evidence.doses:
-        stem = stem.removesuffix(f".{as_id(dose)}")
-    return stem
+def _needs(evidence: Evidence, system: str) -> str:
+    """Why a fact is not produced that needs a system which is not modelled."""
+    why = evidence.absent.get(system, "it was left out")  # type: ignore[call-overload]
+    return f"no facts on {system}, which it needs" if why == "no facts" else f"needs {system}: {why}"
 
 
 def _on_curve(evidence: Evidence, fact: str, stem: str, dose: int) -> Covered | str:
     if "survival" not in evidence.systems:
-        return "no facts on survival, which it needs"
+        return _needs(evidence, "survival")
     endpoint, _, rest = stem.partition(".")
     row: Any = evidence.facts.loc[fact]
     group = f"dose{dose}" if dose >= 0 else (rest if rest in times.DEPTHS else "all")

@@ -15,7 +15,7 @@ from vtrial.replication.predicted import COLUMNS, compared, predicted
 def doses_left_out(evidence: Evidence) -> Iterator[tuple[str, frozenset[str]]]:
     """Each dose in words, and the facts that are published of it alone; none where the study had one dose.
 
-    Facts of all doses together stay: the paper does not print them without the dose.
+    Facts of all doses together stay, but for totals that tell what is left out, and what rests on these.
     """
     if len(evidence.doses) < 2:
         return
@@ -63,6 +63,7 @@ def left_out(
         timed = "survival" in evidence.systems and bool(facts & of_times)
         fewer = (evidence if timed else core).without_facts(facts)
         posterior = Posterior(evidence.study, sample(fewer), key="", sha256="")
+        fewer = fewer.without_unfitted(posterior.unfitted)
         found = coverage(fewer)
         found = replace(found, covered=tuple(one for one in found.covered if one.fact in simulated))
         drawn = predicted(fewer, posterior, found, trials=trials, seed=seed)

@@ -15,6 +15,7 @@ from vtrial.estimate.published import Asked
 from vtrial.evidence import Evidence
 from vtrial.flags import CORE_MEASURES
 from vtrial.model.vocabulary import NOT_ESTIMABLE, status_of
+from vtrial.models.inputs import used
 from vtrial.posterior import Posterior
 from vtrial.protocol import prepare
 from vtrial.replication.coverage import COUNTS, CURVES, NUMBERS, Coverage, Covered
@@ -142,19 +143,20 @@ def compared(
 
     in_mean_world: the same in the posterior-mean world, for sharpness. only: these facts.
     """
-    rows = []
+    rows, use = [], used(evidence)
     for fact in map(str, evidence.facts.index):
         if only is not None and fact not in only:
             continue
         row: Any = evidence.facts.loc[fact]
-        common = {"fact": fact, "system": row["system"], "use": row["use"]}
+        common = {"fact": fact, "system": row["system"], "use": use.kind(fact, str(row["use"]))}
         if fact in found.not_covered:
             rows.append(common | {"reason": found.not_covered[fact]} | _printed(row))
             continue
         for number, values in drawn[fact].items():
             other = None if in_mean_world is None else in_mean_world[fact][number]
             told = float(_printed(row)[PRINTED[number]])
-            rows.append(common | {"number": number} | _printed(row) | _placed(told, values, other))
+            kind = {"number": number, "use": use.kind(fact, str(row["use"]), number)}
+            rows.append(common | kind | _printed(row) | _placed(told, values, other))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

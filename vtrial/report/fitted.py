@@ -1,11 +1,15 @@
 """Published against fitted rates: what the posterior makes of each fact that the models read."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
 from vtrial.curves import STEPS_OF, Step, at_least
 from vtrial.design.intervals import proportion_interval
 from vtrial.evidence import Evidence
+from vtrial.evidence.arithmetic import stem_of
+from vtrial.models.inputs import used
 from vtrial.posterior import Posterior
 from vtrial.world import World
 
@@ -43,8 +47,50 @@ def correction_in_words(posterior: Posterior) -> str:
     )
 
 
+def made_in_words(posterior: Posterior) -> str:
+    """With which version of the fit, and of which libraries, a posterior was made."""
+    made = ", ".join(f"{name} {number}" for name, number in posterior.versions.items())
+    return f"Fit version {posterior.fit_version}" + (f", made with {made}" if made else "")
+
+
+def use_in_words(evidence: Evidence) -> list[tuple[str, str]]:
+    """What the fit read, what was held back from it, and what nothing reads: (heading, facts), those that have any."""
+    use, label = used(evidence), evidence.facts["use"]
+    told = [
+        (f"Read by the fit ({len(use.read)} facts)", _gathered(evidence, use.read)),
+        (f"Held back from it ({len(use.held_back)})", _gathered(evidence, use.held_back)),
+        (
+            f"Left out of it, since they rest on what is held back ({len(use.left_out)})",
+            ", ".join(f"{fact} (with {other})" for fact, other in use.left_out.items()),
+        ),
+        (f"Labelled 'fit', but read by nothing ({len(use.unread)})", _gathered(evidence, use.unread)),
+    ]
+    follow = {fact for fact in use.derived if label[fact] in ("fit", "check")}
+    told.append((f"Not scored, since they follow from what was read ({len(follow)})", _gathered(evidence, follow)))
+    ends: dict[str, list[str]] = {}
+    for fact, end in sorted(use.limits):
+        if use.kind(fact, str(label[fact])) != "fit":
+            ends.setdefault(fact, []).append(end)
+    words = ", ".join(f"{fact} ({' and '.join(sides)})" for fact, sides in ends.items())
+    told.append((f"Ends of ranges that follow from those of the doses ({len(ends)})", words))
+    return [(heading, facts) for heading, facts in told if facts]
+
+
+def _gathered(evidence: Evidence, facts: Collection[str]) -> str:
+    """Facts in the order of the file, those of one stem together: orr (150, 300, 450)."""
+    stems: dict[str, list[str]] = {}
+    for fact in map(str, evidence.facts.index):
+        if fact in facts:
+            stem = stem_of(evidence, fact)
+            stems.setdefault(stem, []).append(fact.removeprefix(stem).removeprefix("."))
+    return ", ".join(
+        f"{stem} ({', '.join(ends)})" if len(ends) > 1 else f"{stem}{'.' if ends[0] else ''}{ends[0]}"
+        for stem, ends in stems.items()
+    )
+
+
 def fitted_rates(evidence: Evidence, posterior: Posterior) -> pd.DataFrame:
-    """Each published rate that is fitted, beside its posterior. A row a rate.
+    """Each published rate beside its posterior, those held back from the fit so called. A row a rate.
 
     Columns: endpoint, words, dose ("300" or "all"), count, n, published (count / n), mean, q025, q10, q50, q90,
     q975 (of the posterior), jeffreys_low, jeffreys_high (95%, of that count alone).
@@ -52,13 +98,14 @@ def fitted_rates(evidence: Evidence, posterior: Posterior) -> pd.DataFrame:
     worlds = World(posterior.intercept, posterior.slope)
     with np.errstate(over="ignore", invalid="ignore"):
         steps = worlds.probabilities(evidence.log2_doses, np)
-    rows = []
+    rows, held = [], evidence.held_back
     for endpoint, (system, level, words) in BY_DOSE.items():
         if system in evidence.systems:
             counts, sizes = evidence.counts(endpoint)
             rates = at_least(steps, system)[level - 1]  # type: ignore[arg-type]
             for k, dose in enumerate(evidence.doses):
-                rows.append(_row(endpoint, words, f"{dose:g}", int(counts[k]), int(sizes[k]), rates[:, k]))
+                said = f"{words}, held back" if evidence.at_dose(endpoint, dose) in held else words
+                rows.append(_row(endpoint, said, f"{dose:g}", int(counts[k]), int(sizes[k]), rates[:, k]))
     modelled = {step for system in evidence.systems for step in STEPS_OF[system]}
     for endpoint, (step, words) in POOLED.items():
         if step in modelled:

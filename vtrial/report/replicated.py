@@ -11,6 +11,7 @@ from vtrial.replication.predicted import PRINTED
 from vtrial.report import tables
 from vtrial.report.charts import COLOURS, Chart
 from vtrial.report.figures import drawn
+from vtrial.report.fitted import use_in_words
 from vtrial.report.page import environment, provenance_table, runtime
 from vtrial.report.words import number
 
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from vtrial.replication import Replication
 
 _BINS = 10
-_USES = {"fit": "fitted", "check": "held back", "derived": "total of other rows"}
+_USES = {
+    "fit": "fitted",
+    "check": "held back",
+    "unread": "read by no model",
+    "derived": "follows from other rows",
+}
 ASSUMED = (
     "Flags that are drawn on their own (adverse events, baseline characteristics) are independent within a patient: "
     "the paper prints no joint tables.",
@@ -123,7 +129,7 @@ def _panel(rows: pd.DataFrame, system: str, unit: str) -> Any:
         shape=alt.Shape(
             "use:N",
             title="published",
-            scale=alt.Scale(domain=uses, range=["circle", "diamond", "square"]),
+            scale=alt.Scale(domain=uses, range=["circle", "diamond", "triangle-up", "square"]),
             legend=None,
         ),
     )
@@ -135,13 +141,13 @@ def _panel(rows: pd.DataFrame, system: str, unit: str) -> Any:
 def sentence(result: "Replication") -> str:
     """What the replication found, in a sentence or two."""
     table, facts = result.summary(), result.covered["fact"].nunique()
-    scored = result.table[result.table["use"].isin(["fit", "check"])]
+    scored = result.table[result.table["use"].isin(["fit", "check", "unread"]) & ~result.table["fact"].duplicated()]
     parts = [
         f"{facts} of {result.table['fact'].nunique()} published facts are simulated, "
         f"{scored.loc[scored['reason'] == '', 'fact'].nunique()} of the {scored['fact'].nunique()} that describe "
         "patients or outcomes and are no totals."
     ]
-    judged = table[~table["facts"].isin(["fitted", "totals"])]
+    judged = table[~table["facts"].isin(["fitted", "read by nothing", "totals"])]
     for _, row in judged.iterrows():
         inside = round(row["inside95"] * row["produced"])
         parts.append(f"{inside} of {row['produced']} {row['facts']} lie inside their 95% intervals.")
@@ -236,6 +242,7 @@ def html(result: "Replication") -> str:
             left_out_all=None
             if far is None
             else tables.drawn(numbers_table(far), "left-out-all", labels=_LABELS, right=numeric, code=["fact"]),
+            used=use_in_words(result.evidence),
             not_covered=tables.drawn(context, "not-covered", code=["fact"]) if len(context) else "Nothing.",
             assumed=ASSUMED,
             provenance=provenance_table(result.manifest),

@@ -116,7 +116,7 @@ def departures(result: "Result", *, cell: int = 0) -> list[str]:
     as_infused = protocol.doses == study.doses and protocol.shares == counts and design.arm[0].allocation == "fixed"
     if not as_infused:
         found.append("other doses or numbers of patients at each")
-    enrolled = study.count("infused.all")[1]
+    enrolled = study.enrolled
     if (protocol.plan.target, protocol.size) not in (("enrolled", enrolled), ("infused", sum(study.infused))):
         found.append(f"{protocol.size} patients {protocol.plan.target}")
     cut = calendar.data_cut.get("month")

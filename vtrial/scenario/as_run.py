@@ -24,7 +24,7 @@ def as_run(evidence: Evidence) -> Scenario:
                     "allocation": "fixed",
                 }
             ],
-            "cohort": {"enrolled": evidence.count("infused.all")[1]},
+            "cohort": {"enrolled": evidence.enrolled},
             **calendar,
         },
         name=evidence.study,
