@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+import vtrial
 from vtrial import cli, console, result
 from vtrial.characteristics import COLUMNS
 from vtrial.posterior import Posterior
@@ -518,7 +519,7 @@ def test_ctrl_c_that_a_callback_swallows_still_ends_the_run(
 
 def test_ctrl_c_leaves_no_empty_folders(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        assert (tmp_path / "deep" / "out").is_dir()
+        assert everything_in(tmp_path) == [], "a process killed now would leave it"
         raise KeyboardInterrupt
 
     monkeypatch.setattr(result, "run", interrupted)
@@ -527,40 +528,41 @@ def test_ctrl_c_leaves_no_empty_folders(call: Call, tmp_path: Path, monkeypatch:
     assert everything_in(tmp_path) == []
 
 
-def test_ctrl_c_in_the_middle_of_a_file_leaves_no_half_of_it(
-    call: Call, whole: tuple[Path, Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("before", [True, False])
+def test_ctrl_c_in_the_middle_of_a_file_leaves_the_folder_as_it_was(
+    call: Call, whole: tuple[Path, Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     def interrupted(_: pd.DataFrame, path: Path, **__: object) -> None:
         path.write_bytes(b"half of it")
         raise KeyboardInterrupt
 
-    folder = shutil.copytree(whole[0], tmp_path / "out")
-    (folder / "trials.parquet").unlink()
+    if before:
+        shutil.copytree(whole[0], tmp_path / "out")
+        (tmp_path / "out" / "notes.txt").write_text("mine")
+    earlier = {path: path.read_bytes() for path in everything_in(tmp_path) if path.is_file()}
     (tmp_path / "small.toml").write_text(SMALL)
     monkeypatch.setattr(pd.DataFrame, "to_parquet", interrupted)
-    said = call("run", "small.toml", "--out", "out")
+    said = call("run", "small.toml", "--seed", "6", "--out", "out")
     assert said.status == 130
     assert said.err.splitlines()[-1] == "error: interrupted; nothing half-written was left"
-    assert {path.name for path in folder.iterdir()} == {"characteristics.csv", "report.html"}
-    for name in ("characteristics.csv", "report.html"):
-        assert (folder / name).stat().st_size >= 0.9 * (whole[0] / name).stat().st_size
+    (tmp_path / "small.toml").unlink()
+    assert {path: path.read_bytes() for path in everything_in(tmp_path) if path.is_file()} == earlier
+    assert everything_in(tmp_path) == ([tmp_path / "out", *earlier] if before else [])
 
 
-def test_kill_9_leaves_nothing_that_looks_whole(
-    started: Callable[..., subprocess.Popen[str]], whole: tuple[Path, Said], tmp_path: Path
+def test_kill_9_leaves_the_earlier_answer_and_the_next_run_sweeps(
+    started: Callable[..., subprocess.Popen[str]], call: Call, whole: tuple[Path, Said], tmp_path: Path
 ) -> None:
-    """Killed between the first file and the last, over an older answer: no manifest, and every file is whole."""
-    shutil.copytree(whole[0], tmp_path / "out")
-    folder = tmp_path / "out"
-    (folder / "characteristics.csv").unlink()
+    """Killed between the first file and the last; every step of the swap is in tests/test_folders.py."""
+    folder = shutil.copytree(whole[0], tmp_path / "out")
     (tmp_path / "small.toml").write_text(SMALL)
-    process = started("small.toml", "--out", "out")
-    until(lambda: (folder / "characteristics.csv").exists() or process.poll() is not None)
+    process = started("small.toml", "--seed", "6", "--out", "out")
+    until(lambda: any(folder.glob(".vtrial-*/characteristics.csv")) or process.poll() is not None)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
     assert process.returncode == -signal.SIGKILL, "it ended before it was killed: the test would test nothing"
-    assert not (folder / "manifest.json").exists()
-    for name in ("characteristics.csv", "trials.parquet"):
-        assert (folder / name).read_bytes() == (whole[0] / name).read_bytes(), name
-    assert (folder / "report.html").read_text().rstrip().endswith("</html>")
-    assert all(path.name in FILES or path.name.startswith(".") for path in folder.iterdir())
+    assert vtrial.load_result(folder).manifest["seed"] == 5
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == set(FILES)
+    assert call("run", "small.toml", "--seed", "7", "--trials", "20", "--out", "out").status == 0
+    assert {path.name for path in folder.iterdir()} == set(FILES)
+    assert vtrial.load_result(folder).manifest["seed"] == 7

@@ -4,6 +4,7 @@ The map, in the order in which data flows:
 
     priors/<study>/ -> evidence -> models -> posterior -> truth, world -> protocol
         -> trial (cohort -> conduct -> estimate -> decisions) -> engine, exact -> characteristics -> result -> report
+    files: outputs (the parts), folders (whole, or as they were), saved (a result read back)
     looks: rules, sequential -> protocol; interim -> the trial; look_characteristics, after_stopping, story
     beside it: design (bounds), calculators, solving, actual (real numbers against a design)
     model: what several of them share (random streams by name)
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from vtrial.datasets import datasets as datasets_of
     from vtrial.design.intervals import proportion_interval
     from vtrial.design.one_sample import critical_counts, size_and_power
-    from vtrial.errors import InputError
+    from vtrial.errors import InputError, OutputError
     from vtrial.evidence import Evidence
     from vtrial.evidence import load as load_evidence
     from vtrial.posterior import FitError, Posterior, fit
     from vtrial.replication import Replication, replicate
     from vtrial.report.fitted import fitted_rates
     from vtrial.result import Result, run
+    from vtrial.saved import SavedResult, load_result
     from vtrial.scenario import Scenario, load_scenario
     from vtrial.solving import Solution, solve
 
@@ -43,9 +45,11 @@ __all__ = [
     "Evidence",
     "FitError",
     "InputError",
+    "OutputError",
     "Posterior",
     "Replication",
     "Result",
+    "SavedResult",
     "Scenario",
     "Solution",
     "Verdict",
@@ -55,6 +59,7 @@ __all__ = [
     "fit",
     "fitted_rates",
     "load_evidence",
+    "load_result",
     "load_scenario",
     "proportion_interval",
     "replicate",
@@ -67,6 +72,7 @@ _HOME = {
     "Evidence": ("vtrial.evidence", "Evidence"),
     "FitError": ("vtrial.posterior", "FitError"),
     "InputError": ("vtrial.errors", "InputError"),
+    "OutputError": ("vtrial.errors", "OutputError"),
     "Posterior": ("vtrial.posterior", "Posterior"),
     "Result": ("vtrial.result", "Result"),
     "Scenario": ("vtrial.scenario", "Scenario"),
@@ -79,6 +85,8 @@ _HOME = {
     "replicate": ("vtrial.replication", "replicate"),
     "fitted_rates": ("vtrial.report.fitted", "fitted_rates"),
     "load_evidence": ("vtrial.evidence", "load"),
+    "load_result": ("vtrial.saved", "load_result"),
+    "SavedResult": ("vtrial.saved", "SavedResult"),
     "load_scenario": ("vtrial.scenario", "load_scenario"),
     "proportion_interval": ("vtrial.design.intervals", "proportion_interval"),
     "run": ("vtrial.result", "run"),

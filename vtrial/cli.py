@@ -12,14 +12,13 @@ from vtrial import calculators, questions
 from vtrial.console import (
     as_table,
     err,
-    left_as_it_was,
     limit,
     out,
     plain,
     waiting,
     working,
 )
-from vtrial.errors import InputError
+from vtrial.errors import InputError, OutputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -120,7 +119,7 @@ def run(
 ) -> None:
     """Simulate a scenario's trials, print the answer, write table, trials and report.
 
-    DIR gets characteristics.csv, trials.parquet, report.html and, last, manifest.json.
+    The folder gets characteristics.csv, trials.parquet, scenario.toml (as run), report.html and manifest.json.
     """
     from vtrial import result as room
     from vtrial.report import answer
@@ -129,7 +128,7 @@ def run(
     began = time.perf_counter()
     asked = load_scenario(scenario)
     folder = out_folder or Path("results") / asked.name
-    with working(folder) as step:
+    with working(folder, room.FILES) as step:
         result = room.run(asked, trials=trials, seed=seed, progress=step)
     design = result.scenario.design
     out.print(f"[bold]{plain(design.title or asked.name)}[/]")
@@ -165,7 +164,7 @@ def replicate(
 ) -> None:
     """Run a study again as it was run, and set every published number beside what the replications print.
 
-    DIR gets replication.csv, left-out.csv where asked for, replication.html and, last, manifest.json.
+    The folder gets replication.csv, left-out.csv where asked for, replication.html and manifest.json.
     """
     from vtrial import replication as room
     from vtrial.evidence import load
@@ -174,7 +173,7 @@ def replicate(
     began = time.perf_counter()
     read = load(study)
     folder = out_folder or Path("results") / f"{read.study}-replicated"
-    with working(folder) as step:
+    with working(folder, room.FILES) as step:
         result = room.replicate(read, trials=trials, seed=seed, left_out=left_out, progress=step)
     out.print(f"[bold]{plain(read.priors.title)}[/], {trials:,} replications")
     out.print()
@@ -210,18 +209,16 @@ def cohort(
 ) -> None:
     """Write one virtual trial as data sets after CDISC ADaM: ADSL, ADRS, ADTTE, ADAE; and ADCH for all else.
 
-    Each as Parquet, CSV and XPT (SAS transport, version 5).
+    Each as Parquet, CSV and XPT (SAS transport, version 5); scenario.toml and manifest.json say where from.
     """
     from vtrial import datasets as room
-    from vtrial.outputs import writable
     from vtrial.scenario import load_scenario
 
     asked = load_scenario(scenario)
     folder = out_folder or Path("results") / f"{asked.name}-trial-{trial}"
-    with left_as_it_was(folder), waiting(f"simulating trial {trial} of {asked.name}"):
-        writable(folder)
+    with working(folder, room.file_names()), waiting(f"simulating trial {trial} of {asked.name}"):
         tables = room.datasets(asked, trial=trial, cell=cell)
-        room.save(tables, folder)
+    room.save(tables, folder, scenario=asked, trial=trial, cell=cell)
     for name, table in tables.items():
         subjects = table["USUBJID"].nunique()
         out.print(f"{name:6}{len(table):>7,} rows, {subjects:,} patients, {len(table.columns)} variables")
@@ -251,7 +248,8 @@ def story(
 
 
 def main() -> None:
-    """The entry point: bad input ends with one line and status 2, a refused fit with 1, Ctrl-C with 130."""
+    """The entry point: bad input ends with one line and status 2, Ctrl-C with 130, and with 1 a refused fit, or what
+    could not be written."""
     from vtrial.posterior import FitError
 
     status = 0
@@ -259,7 +257,7 @@ def main() -> None:
         status = app(standalone_mode=False)
     except InputError as problem:
         _fail(str(problem), 2)
-    except FitError as problem:
+    except (FitError, OutputError) as problem:
         _fail(str(problem), 1)
     except (KeyboardInterrupt, typer.Abort):
         status = 130

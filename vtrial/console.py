@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,6 @@ def remembering_ctrl_c() -> Iterator[Callable[[], None]]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def left_as_it_was(folder: Path) -> Iterator[None]:
-    """Where what is inside fails, the folders that it made on the way to `folder` go again, if they are empty."""
-    absent = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            for path in absent:
-                path.rmdir()
-        raise
-
-
 # What a missing number is in a column: an estimate is not estimable; elsewhere there is simply none.
 _MISSING = {"estimate": NOT_ESTIMABLE, "difference": NOT_ESTIMABLE}
 
@@ -120,12 +107,12 @@ def as_data(value: Any) -> Any:
 
 
 @contextmanager
-def working(folder: Path) -> Iterator[Callable[[str, int, int], None]]:
-    """As `thinking`, for work that ends in `folder`, which can be written and stays as it was where the work fails."""
-    with left_as_it_was(folder), thinking() as step:
-        from vtrial.outputs import writable  # too heavy for --help
+def working(folder: Path, names: Iterable[str]) -> Iterator[Callable[[str, int, int], None]]:
+    """As `thinking`, for work whose files of these names `folder` can take, which stays as it was."""
+    from vtrial.folders import check_writable  # too heavy for --help
 
-        writable(folder)
+    check_writable(folder, names)
+    with thinking() as step:
         yield step
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong because of what was put in, said in one line."""
+"""What goes wrong because of what was put in, or of where it is to be written, said in one line."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,6 +9,13 @@ class InputError(ValueError):
 
     The message is one line that says where, what was given, what is allowed and what to do. The command
     line prints it and ends with status 2.
+    """
+
+
+class OutputError(RuntimeError):
+    """Something that was worked out and could not be written or printed, such as on a full disk.
+
+    The message is one line. The command line prints it and ends with status 1.
     """
 
 

@@ -1,9 +1,6 @@
-"""Folders of results: every file written whole or not at all, and where the results come from."""
+"""The files of a result, as parts of its folder (`vtrial.folders`), and where the results come from."""
 
-import json
-import os
 import platform
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,55 +9,39 @@ from typing import Any
 import jax
 import pandas as pd
 
-from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.folders import Part
 from vtrial.posterior import Posterior
 
+CHARACTERISTICS, DIFFERENCES, TRIALS = "characteristics.csv", "differences.csv", "trials.parquet"
+SCENARIO, REPORT = "scenario.toml", "report.html"
+_NUMBERS = ("estimate", "mcse", "mc_low", "mc_high", "difference")
 _GUESSED = 100  # rows from which a reader guesses what a column holds
 
 
-def writable(out: str | os.PathLike[str]) -> Path:
-    """The folder `out`, made if need be. Raises `InputError` where nothing can be written into it."""
-    folder = Path(out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as problem:
-        raise InputError(
-            f"cannot write into {folder}: {problem.strerror or problem}; give another folder with --out"
-        ) from None
-    return folder
-
-
-def write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name, then rename it: whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(Path(temporary))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def write_page(path: str | os.PathLike[str], page: Callable[[], str]) -> Path:
-    """Write a page that is made when the file is there to take it, whole or not at all."""
-    target = Path(path)
-    write(target, lambda temporary: temporary.write_text(page(), encoding="utf-8"))
-    return target
-
-
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV, whole or not at all: `inf` for what is not reached, empty for what is not estimable."""
-    write(path, lambda temporary: as_written(table).to_csv(temporary, index=False, lineterminator="\n"))
+    """Write a table as CSV: `inf` for what is not reached, empty for what is not estimable."""
+    as_written(table).to_csv(path, index=False, lineterminator="\n")
 
 
-def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write manifest.json, which marks a folder as whole and is written last."""
-    text = json.dumps(manifest, indent=2) + "\n"
-    write(folder / "manifest.json", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that `write_table` wrote: the same numbers."""
+    return pd.read_csv(path, converters=dict.fromkeys(_NUMBERS, _number))
+
+
+def _number(text: str) -> float:
+    """As Python reads it, exactly; some versions of pandas are off by the last bit."""
+    return float(text or "nan")
+
+
+def table_part(name: str, table: pd.DataFrame) -> Part:
+    """A table as a part of a folder."""
+    return Part(name, lambda path: write_table(path, table))
+
+
+def text_part(name: str, text: Callable[[], str]) -> Part:
+    """A text, made when it is written, as a part of a folder."""
+    return Part(name, lambda path: path.write_text(text(), encoding="utf-8", newline="\n"))
 
 
 def as_written(table: pd.DataFrame) -> pd.DataFrame:

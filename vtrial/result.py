@@ -1,7 +1,7 @@
 """scenario -> Result: find or fit the posterior, run every cell, write the folder.
 
-The folder holds characteristics.csv, differences.csv (of a sweep), trials.parquet, report.html and, written last as
-the mark of a whole folder, manifest.json. Every file is written under a temporary name and then renamed.
+The folder holds characteristics.csv, differences.csv (of a sweep), trials.parquet, scenario.toml (as run), report.html
+and manifest.json, which names the others with their hashes; `vtrial.folders` writes it whole or not at all.
 """
 
 import os
@@ -18,17 +18,27 @@ from vtrial import characteristics, exact, places, plausibility
 from vtrial.cells import prepared, simulated
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
-from vtrial.outputs import provenance, writable, write, write_manifest, write_page, write_table
+from vtrial.folders import MANIFEST, Part, check_writable, save, save_file
+from vtrial.outputs import (
+    CHARACTERISTICS,
+    DIFFERENCES,
+    REPORT,
+    SCENARIO,
+    TRIALS,
+    provenance,
+    table_part,
+    text_part,
+)
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol
 from vtrial.report.answer_of_looks import check_answer, check_names
 from vtrial.scenario import Scenario, as_scenario
+from vtrial.scenario.written import as_toml
 
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
 
-FILES = ("characteristics.csv", "trials.parquet", "report.html", "manifest.json")  # and DIFFERENCES, of a sweep
-DIFFERENCES = "differences.csv"
+FILES = (CHARACTERISTICS, TRIALS, SCENARIO, REPORT, MANIFEST)  # and DIFFERENCES, of a sweep
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,21 +172,26 @@ class Result:
         """Write the report, one self-contained HTML file, whole or not at all."""
         from vtrial.report import html
 
-        return write_page(path, lambda: html(self))
+        return save_file(path, text_part(REPORT, lambda: html(self)).write)
+
+    def parts(self) -> list[Part]:
+        """The files of `save`, but for manifest.json."""
+        from vtrial.report import html
+
+        return [
+            table_part(CHARACTERISTICS, self.characteristics),
+            *([table_part(DIFFERENCES, self.differences())] if self.scenario.swept else []),
+            Part(TRIALS, lambda path: self.trials.to_parquet(path, index=False)),
+            text_part(SCENARIO, lambda: as_toml(self.scenario.raw)),
+            text_part(REPORT, lambda: html(self)),
+        ]
 
     def save(self, out: str | os.PathLike[str]) -> Path:
-        """Write the folder `out`; manifest.json comes last. Raises `InputError` where it cannot be written."""
-        folder = writable(out)
-        (folder / "manifest.json").unlink(missing_ok=True)
-        write_table(folder / "characteristics.csv", self.characteristics)
-        if self.scenario.swept:
-            write_table(folder / DIFFERENCES, self.differences())
-        else:
-            (folder / DIFFERENCES).unlink(missing_ok=True)
-        write(folder / "trials.parquet", lambda t: self.trials.to_parquet(t, index=False))
-        self.report(folder / "report.html")
-        write_manifest(folder, self.manifest)
-        return folder
+        """Write the folder `out`, whole or not at all; `vtrial.load_result` reads it back.
+
+        Raises `InputError` where a file of somebody else's would be lost, `OutputError` where it cannot be written.
+        """
+        return save(out, self.parts(), self.manifest)
 
     def __repr__(self) -> str:
         return f"<vtrial.Result of '{self.scenario.name}': {self.answer()}>"
@@ -211,7 +226,7 @@ def run(
     check_names(protocols, scenario.where)
     check_answer(scenario.design, protocols, scenario.where)
     if out is not None:
-        writable(out)
+        check_writable(out, FILES)
     simulation = scenario.design.simulation
     tables: dict[int, pd.DataFrame] = {}
     trial_tables: dict[int, pd.DataFrame] = {}

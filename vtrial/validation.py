@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,15 +10,67 @@ from pydantic import BaseModel, ValidationError
 
 from vtrial.errors import InputError, nearest
 
+MAX_BYTES = 16 * 2**20  # of a file; the largest shipped one has 30 kB
+_MAX_DEPTH = 32  # of tables and lists in each other
+_WHOLE = range(-(2**63), 2**63)  # the whole numbers that TOML has
+
+
+def read_text(path: Path, where: str) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark. Raises `InputError` that begins with `where`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise InputError(f"{where}: is larger than {MAX_BYTES >> 20} MB")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as problem:
+        raise InputError(f"{where}: cannot be read ({problem.strerror or problem})") from None
+    except UnicodeDecodeError as problem:
+        raise InputError(f"{where}: cannot be read ({problem})") from None
+    except ValueError as problem:  # a path with a NUL, or InputError
+        raise InputError(str(problem) if isinstance(problem, InputError) else f"{where}: {problem}") from None
+
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
     """The data of a TOML file. Raises `InputError` that begins with `where` if it cannot be read as such."""
+    text = read_text(path, where)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"{where}: cannot be read ({problem})") from None
+        return plain_data(tomllib.loads(text), where)
+    except RecursionError:
+        raise InputError(f"{where}: {_TOO_DEEP}") from None
+    except InputError:
+        raise
     except tomllib.TOMLDecodeError as problem:
         raise InputError(f"{where}: not valid TOML: {problem}") from None
+    except ValueError as problem:  # a whole number of thousands of digits, which Python does not read
+        raise InputError(f"{where}: not valid TOML: {str(problem).partition(';')[0]}") from None
+
+
+_TOO_DEEP = f"tables and lists stand in each other more than {_MAX_DEPTH} deep"
+
+
+def plain_data(data: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A copy of data as a TOML file could hold it: tuples as lists, NumPy's numbers as Python's, without None.
+
+    Raises `InputError` for tables and lists that are nested too deeply, and for whole numbers beyond 64 bits.
+    """
+
+    def plain(value: Any, depth: int, location: tuple[int | str, ...]) -> Any:
+        if depth > _MAX_DEPTH:
+            raise InputError(f"{where}: {_TOO_DEEP}")
+        if isinstance(value, Mapping):
+            inner = {key: plain(one, depth + 1, (*location, key)) for key, one in value.items() if one is not None}
+            return inner
+        if isinstance(value, list | tuple):
+            return [plain(one, depth + 1, (*location, k)) for k, one in enumerate(value)]
+        if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+            return plain(value.tolist(), depth, location)
+        if isinstance(value, int) and value not in _WHOLE:
+            size = "2**63 or more" if value > 0 else "below -2**63"
+            raise InputError(f"{where}: {place(location, data)} is {size}; whole numbers have at most 64 bits")
+        return value
+
+    return plain(data, 0, ())
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any) -> str:

@@ -9,19 +9,22 @@ parameter.
 import os
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import jax
 import pandas as pd
 
-from vtrial import engine, evidence
+from vtrial import engine, evidence, folders
 from vtrial.datasets.rows import Trial, adverse_events, characteristics, responses, subjects, times
 from vtrial.errors import InputError
 from vtrial.flags import DELIVERED, EXPANSION
-from vtrial.outputs import writable, write
+from vtrial.folders import Part
+from vtrial.outputs import SCENARIO, provenance, text_part
 from vtrial.posterior import posterior_of
 from vtrial.protocol import prepare
 from vtrial.result import keep_compiled_programs
 from vtrial.scenario import Scenario, as_scenario, check_cost
+from vtrial.scenario.written import as_toml
 from vtrial.trial import at_cut
 
 NAMES = ("ADSL", "ADRS", "ADTTE", "ADAE", "ADCH")
@@ -96,24 +99,54 @@ def _simulated(asked: Scenario, cell: int, number: int) -> Trial:
     return Trial(protocol, cohort, seen, record.flags, record.measures, start)
 
 
-def save(tables: dict[str, pd.DataFrame], out: str | os.PathLike[str]) -> Path:
-    """Write each data set as Parquet, CSV and XPT (SAS transport, version 5). Raises `InputError`."""
+def save(
+    tables: dict[str, pd.DataFrame],
+    out: str | os.PathLike[str],
+    *,
+    scenario: Scenario | None = None,
+    trial: int = 0,
+    cell: int = 0,
+) -> Path:
+    """Write each data set as Parquet, CSV and XPT (SAS transport, version 5), the folder `out` whole or not at all.
+
+    scenario, trial, cell: where the data sets come from, kept in the folder. Raises `InputError` where a file of
+    somebody else's would be lost, `OutputError` where something cannot be written.
+    """
+    parts = [part for name, table in tables.items() for part in _parts(name, table)]
+    manifest: dict[str, Any] = {"datasets": list(tables)}
+    if scenario is not None:
+        world = scenario.cell(cell).design.world
+        read = evidence.load(world.study)
+        manifest |= {"scenario": scenario.name, "seed": scenario.design.simulation.seed, "trial": trial, "cell": cell}
+        manifest |= {"scenario_sha256": scenario.sha256}
+        manifest |= provenance(read, {world.discount: posterior_of(read, discount=world.discount)})
+        parts.append(text_part(SCENARIO, lambda: as_toml(scenario.raw)))
+    return folders.save(out, parts, manifest)
+
+
+def file_names() -> list[str]:
+    """The files that `save` may write."""
+    names = [f"{name.lower()}{ending}" for name in NAMES for ending in (".parquet", ".csv", ".xpt")]
+    return [*names, SCENARIO, folders.MANIFEST]
+
+
+def _parts(name: str, table: pd.DataFrame) -> list[Part]:
+    stem = name.lower()
+    return [
+        Part(f"{stem}.parquet", lambda path: table.to_parquet(path, index=False)),
+        Part(f"{stem}.csv", lambda path: table.to_csv(path, index=False, lineterminator="\n")),
+        Part(f"{stem}.xpt", lambda path: _write_xpt(path, name, table)),
+    ]
+
+
+def _write_xpt(path: Path, name: str, table: pd.DataFrame) -> None:
     import pyreadstat
 
-    folder = writable(out)
-    for name, table in tables.items():
-        stem = folder / name.lower()
-        write(stem.with_suffix(".parquet"), lambda t, table=table: table.to_parquet(t, index=False))
-        write(stem.with_suffix(".csv"), lambda t, table=table: table.to_csv(t, index=False, lineterminator="\n"))
-        labels = [LABELS[column] for column in table.columns]
-        options = {"table_name": name, "file_label": f"Virtual trial: {name}", "column_labels": labels}
-        write(
-            stem.with_suffix(".xpt"),
-            lambda t, table=table, options=options: pyreadstat.write_xport(
-                table,  # type: ignore[arg-type]
-                str(t),
-                file_format_version=5,
-                **options,
-            ),
-        )
-    return folder
+    pyreadstat.write_xport(
+        table,  # type: ignore[arg-type]
+        str(path),
+        file_format_version=5,
+        table_name=name,
+        file_label=f"Virtual trial: {name}",
+        column_labels=[LABELS[column] for column in table.columns],
+    )

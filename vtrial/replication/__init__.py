@@ -18,7 +18,8 @@ import pandas as pd
 from vtrial import evidence as evidence_room
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
-from vtrial.outputs import provenance, writable, write_manifest, write_page, write_table
+from vtrial.folders import MANIFEST, Part, save, save_file
+from vtrial.outputs import provenance, table_part, text_part
 from vtrial.posterior import Posterior, posterior_of
 from vtrial.replication.coverage import coverage
 from vtrial.replication.left_out import left_out as refitted_without
@@ -28,6 +29,8 @@ from vtrial.result import keep_compiled_programs
 if TYPE_CHECKING:
     from vtrial.report.charts import Chart
 
+REPLICATION, LEFT_OUT, REPORT = "replication.csv", "left-out.csv", "replication.html"
+FILES = (REPLICATION, REPORT, MANIFEST)  # and LEFT_OUT, where it was asked for
 MAX_TRIALS = 100_000  # a few kilobytes each are held
 
 
@@ -105,20 +108,24 @@ class Replication:
         """Write the report, one self-contained HTML file, whole or not at all."""
         from vtrial.report.replicated import html
 
-        return write_page(path, lambda: html(self))
+        return save_file(path, text_part(REPORT, lambda: html(self)).write)
+
+    def parts(self) -> list[Part]:
+        """The files of `save`, but for manifest.json."""
+        from vtrial.report.replicated import html
+
+        return [
+            table_part(REPLICATION, self.table),
+            *([] if self.left_out is None else [table_part(LEFT_OUT, self.left_out)]),
+            text_part(REPORT, lambda: html(self)),
+        ]
 
     def save(self, out: str | os.PathLike[str]) -> Path:
-        """Write the folder `out`: replication.csv, left-out.csv, replication.html and, last, manifest.json."""
-        folder = writable(out)
-        (folder / "manifest.json").unlink(missing_ok=True)
-        for name, table in (("replication.csv", self.table), ("left-out.csv", self.left_out)):
-            if table is None:
-                (folder / name).unlink(missing_ok=True)
-            else:
-                write_table(folder / name, table)
-        self.report(folder / "replication.html")
-        write_manifest(folder, self.manifest)
-        return folder
+        """Write the folder `out`, whole or not at all: replication.csv, left-out.csv, replication.html, manifest.json.
+
+        Raises `InputError` where a file of somebody else's would be lost, `OutputError` where it cannot be written.
+        """
+        return save(out, self.parts(), self.manifest)
 
     def __repr__(self) -> str:
         facts = self.covered["fact"].nunique()

@@ -19,7 +19,7 @@ from vtrial.errors import InputError
 from vtrial.scenario import sweep
 from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.solve import SolveSection
-from vtrial.validation import first_problem, read_toml
+from vtrial.validation import first_problem, plain_data, read_toml
 
 __all__ = ["Cell", "Design", "Scenario", "TestSection", "as_scenario", "check_cost", "from_dict", "load_scenario"]
 
@@ -115,7 +115,7 @@ def as_scenario(given: Scenario | str | os.PathLike[str] | Mapping[str, Any]) ->
 
 def from_dict(raw: Mapping[str, Any], *, name: str = "scenario", where: str = "scenario") -> Scenario:
     """Check a scenario given as data, in the structure of its TOML. Raises `InputError`."""
-    data = copy.deepcopy(dict(raw))
+    data = plain_data(raw, where)
     whole = _validated(_File, data, where)
     assert isinstance(whole, _File)
     without = {key: value for key, value in data.items() if key not in ("sweep", "solve")}
