@@ -1,6 +1,7 @@
 """vtrial design ...: designs worked out exactly, without a study and without simulation."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from vtrial.console import as_data, as_text, err, never, out, plain
 from vtrial.errors import InputError
+from vtrial.validation import plain_number
 
 if TYPE_CHECKING:
     from vtrial.design.spending import Bounds
@@ -237,7 +239,9 @@ def _rises(looks: Any, counts: Any) -> list[tuple[int, int]]:
 def _numbers(name: str, text: str) -> list[float]:
     """Numbers between commas; whole ones as such."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        numbers = [plain_number(part.strip()) for part in text.split(",")]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
     except ValueError:
         raise InputError(f"--{name} is '{text}'; numbers with commas between them are needed") from None
     return [int(number) if number.is_integer() else number for number in numbers]

@@ -67,11 +67,8 @@ def prepared(
     check_cost(scenario, largest or read.enrolled)
     posteriors: dict[float, Posterior] = {}
     discounts = dict.fromkeys(cell.design.world.discount for cell in scenario.cells)
-    for number, discount in enumerate(discounts):
-        if progress is not None:
-            what = "finding the posterior (the first time it is fitted, about a minute and a half)"
-            progress(what, number, len(discounts))
-        posteriors[discount] = posterior_of(read, discount=discount)
+    for discount in discounts:
+        posteriors[discount] = posterior_of(read, discount=discount, progress_of_fit=progress)
     for posterior in posteriors.values():
         read = read.without_unfitted(read.unfitted | posterior.unfitted)
 

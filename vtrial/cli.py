@@ -12,13 +12,18 @@ from vtrial import calculators, questions
 from vtrial.console import (
     as_table,
     err,
+    forget_kept,
+    kept,
+    last_kept,
     limit,
     out,
     plain,
+    thinking,
     waiting,
     working,
 )
 from vtrial.errors import InputError, OutputError
+from vtrial.streams import standard_streams
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
-    "Start with [bold]vtrial run karmma[/]; the posterior is fitted once (about a minute and a half) and kept.",
+    "Start with `vtrial run karmma`; the posterior is fitted once (about a minute and a half) and kept.",
 )
 app.add_typer(calculators.app, name="design")
 app.command()(questions.decide)
@@ -74,8 +79,8 @@ def fit(
     from vtrial.report.fitted import correction_in_words, fitted_rates, made_in_words
 
     read = load(study)
-    with waiting(f"fitting {read.study} (about a minute and a half, once)"):
-        posterior = posterior_of(read, discount=discount)
+    with thinking() as step:
+        posterior = posterior_of(read, discount=discount, progress_of_fit=step)
     read = read.without_unfitted(posterior.unfitted)
     table = Table(
         "rate", "dose", "published", "", "fitted", "80%", "95%", title=plain(read.priors.title), title_justify="left"
@@ -147,7 +152,10 @@ def run(
     seconds = time.perf_counter() - began
     with waiting("writing the report"):
         result.save(folder)
-    out.print(f"answered in {seconds:.1f} s; report, table and trials are in {plain(str(folder))}/", style="dim")
+    all_of_it = time.perf_counter() - began
+    kept(
+        f"answered in {seconds:.1f} s, report written after {all_of_it:.1f} s; report, table and trials are in", folder
+    )
 
 
 @app.command()
@@ -195,7 +203,8 @@ def replicate(
     seconds = time.perf_counter() - began
     with waiting("writing the report"):
         result.save(folder)
-    out.print(f"replicated in {seconds:.1f} s; table and report are in {plain(str(folder))}/", style="dim")
+    all_of_it = time.perf_counter() - began
+    kept(f"replicated in {seconds:.1f} s, report written after {all_of_it:.1f} s; table and report are in", folder)
 
 
 @app.command()
@@ -224,7 +233,7 @@ def cohort(
         out.print(f"{name:6}{len(table):>7,} rows, {subjects:,} patients, {len(table.columns)} variables")
     if absent := [name for name in room.NAMES if name not in tables]:
         out.print(f"not written: {', '.join(absent)}; the study has no facts on what they hold")
-    out.print(f"Parquet, CSV and XPT are in {plain(str(folder))}/", style="dim")
+    kept("Parquet, CSV and XPT are in", folder)
 
 
 @app.command()
@@ -247,37 +256,63 @@ def story(
     out.print(as_table(story_texts(table)))
 
 
+def command() -> Any:
+    """All commands, their help texts as they are written: `[solve]` is no markup."""
+    found = typer.main.get_command(app)
+    waiting: list[Any] = [found]
+    while waiting:
+        one = waiting.pop()
+        for text in (one, *one.params):
+            text.help = plain(getattr(text, "help", None) or "")
+        waiting += getattr(one, "commands", {}).values()
+    return found
+
+
 def main() -> None:
     """The entry point: bad input ends with one line and status 2, Ctrl-C with 130, and with 1 a refused fit, or what
     could not be written."""
-    from vtrial.posterior import FitError
-
-    status = 0
-    try:
-        status = app(standalone_mode=False)
-    except InputError as problem:
-        _fail(str(problem), 2)
-    except (FitError, OutputError) as problem:
-        _fail(str(problem), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        status = 130
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except Exception as problem:  # click's own usage errors, told apart by what they can do
-        show = getattr(problem, "show", None)
-        if show is None:
-            raise
-        show()
-        sys.exit(2)
-    if status == 130:  # with some versions of typer, the only word of Ctrl-C
-        _fail("interrupted; nothing half-written was left", 130)
+    forget_kept()
+    with standard_streams() as printed:
+        status, message = _ended()
+        if printed.failure is not None and not isinstance(printed.failure, BrokenPipeError) and not status:
+            status, message = 1, f"standard output cannot be written: {printed.failure.strerror}"
+            message += f"; what was worked out is in {last_kept()}/" if last_kept() else ""
+        if message:
+            err.print(f"[bold red]error:[/] {plain(' '.join(message.splitlines()))}")
     if status:
         sys.exit(status)
 
 
-def _fail(message: str, status: int) -> None:
-    err.print(f"[bold red]error:[/] {plain(' '.join(message.splitlines()))}")
-    sys.exit(status)
+def _ended() -> tuple[int, str]:
+    """How the command ended: its status, and what to say of it."""
+    try:
+        status = command()(standalone_mode=False)
+    except InputError as problem:
+        return 2, str(problem)
+    except OutputError as problem:
+        return 1, str(problem)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    except typer.Exit as stop:
+        return stop.exit_code, ""
+    except MemoryError:
+        return 1, "there is not enough memory for this; ask for fewer trials, patients or cells"
+    except OSError as problem:
+        of = f"{problem.filename}: " if problem.filename else ""
+        return 1, f"{of}{problem.strerror or problem}"
+    except Exception as problem:  # click's own usage errors, told apart by what they can do
+        from vtrial.posterior import FitError
+
+        if isinstance(problem, FitError):
+            return 1, str(problem)
+        show = getattr(problem, "show", None)
+        if show is None:
+            raise
+        show()
+        return 2, ""
+    if status == 130:  # with some versions of typer, the only word of Ctrl-C
+        return 130, "interrupted; nothing half-written was left"
+    return status or 0, ""
 
 
 def _say_used(read: Any) -> None:

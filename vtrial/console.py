@@ -1,7 +1,7 @@
 """What the command line prints with, and how it waits, counts and is interrupted."""
 
+import json
 import math
-import os
 import signal
 import sys
 import threading
@@ -16,17 +16,10 @@ from rich.table import Table
 
 from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED, months_in_words
 
-
-class PipedConsole(Console):
-    """Goes on where whoever reads the output has stopped (`| head`): the run's files are still written."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 # In a pipe or a file, tables are as wide as they need to be.
-out = PipedConsole(highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout.isatty() else 400)
+out = Console(
+    highlight=False, soft_wrap=True, emoji=False, width=None if sys.stdout is not None and sys.stdout.isatty() else 400
+)
 err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -106,6 +99,30 @@ def as_data(value: Any) -> Any:
     return None if never(value) else value
 
 
+_kept: list[Path] = []
+
+
+def kept(what: str, folder: Path) -> None:
+    """Print where results lie, and remember it, should the print be lost."""
+    _kept.append(folder)
+    out.print(f"{plain(what)} {plain(str(folder))}/", style="dim")
+
+
+def forget_kept() -> None:
+    """Nothing was kept yet."""
+    _kept.clear()
+
+
+def last_kept() -> Path | None:
+    """The folder of the last `kept`."""
+    return _kept[-1] if _kept else None
+
+
+def print_json(value: Any) -> None:
+    """One JSON object, in ASCII where the terminal knows nothing else."""
+    out.print_json(json.dumps(as_data(value)), ensure_ascii=not out.encoding.startswith("utf"))
+
+
 @contextmanager
 def working(folder: Path, names: Iterable[str]) -> Iterator[Callable[[str, int, int], None]]:
     """As `thinking`, for work whose files of these names `folder` can take, which stays as it was."""
@@ -132,7 +149,7 @@ def thinking() -> Iterator[Callable[[str, int, int], None]]:
 def waiting(what: str) -> Iterator[None]:
     """A spinner in a terminal, one line elsewhere."""
     if err.is_terminal:
-        with err.status(what):
+        with err.status(what, spinner="dots" if err.encoding.startswith("utf") else "line"):
             yield
     else:
         err.print(f"{what} ...")

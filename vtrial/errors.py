@@ -20,6 +20,46 @@ class OutputError(RuntimeError):
 
 
 def nearest(given: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """A hint to the name that is most like a wrong one: "; did you mean 'x'?", or "" where none is like it."""
-    near = get_close_matches(given, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    """A hint to the name that is most like a wrong one: "; did you mean 'x'?", or "" where none is like it.
+
+    Like it is another word for the same, what begins with it or with which it begins, and what few slips of the pen
+    make of it: one, or a third of the longer name's letters, and fewer than the wrong name has.
+    """
+    known = list(known)
+    stem, dot, last = given.rpartition(".")
+    for word in _OTHER_WORDS.get(last.lower(), ()):
+        if (name := f"{stem}{dot}{word}") in known:
+            return f"; did you mean '{name}'?"
+    near = get_close_matches(given, known, n=3, cutoff=cutoff)
+    near += [name for name in get_close_matches(given.lower(), known, n=3, cutoff=cutoff) if name not in near]
+    for name in near:
+        slips = _slips(given.lower(), name.lower())
+        begins = min(len(given), len(name)) >= 3 and (name.startswith(given) or given.startswith(name))
+        if begins or (slips <= max(1, max(len(given), len(name)) // 3) and slips < len(given)):
+            return f"; did you mean '{name}'?"
+    return ""
+
+
+# What others call it: R's packages, textbooks.
+_OTHER_WORDS = {
+    "binomial": ("exact",),
+    "power": ("reject",),
+    "n": ("infused", "enrolled"),
+    "size": ("infused", "enrolled"),
+    "p0": ("null",),
+    "sided": ("alternative",),
+}
+
+
+def _slips(one: str, other: str) -> int:
+    """How many letters must be inserted, deleted or replaced, or swapped with the next, to make one text the other."""
+    before: list[int] = []
+    last = list(range(len(other) + 1))
+    for i, letter in enumerate(one, start=1):
+        row = [i]
+        for j, wanted in enumerate(other, start=1):
+            row.append(min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (letter != wanted)))
+            if i > 1 and j > 1 and letter == other[j - 2] and wanted == one[i - 2]:
+                row[j] = min(row[j], before[j - 2] + 1)
+        before, last = last, row
+    return last[-1]

@@ -7,7 +7,7 @@ opens silently with damaged data, so a file whose hash is absent or differs coun
 import hashlib
 import json
 import os
-import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from vtrial import places
+from vtrial import folders, places
 from vtrial.curves import Rate, Step
-from vtrial.errors import InputError
+from vtrial.errors import InputError, OutputError
 from vtrial.evidence import Evidence
 from vtrial.evidence import load as load_evidence
 
@@ -27,6 +27,9 @@ FILE = "posterior.nc"
 FIT_VERSION = 1  # raise it with any change of models or simulator that moves a posterior, whatever the change
 PROVENANCE = ("vtrial", "pymc", "nutpie", "jax", "numpy")  # versions kept with a posterior; no part of its key
 DESCRIBED = "described["  # begins the names of parameters of flags and measures in the diagnostics
+
+
+FITTING = "fitting the models (about a minute and a half, once)"  # as long work is announced
 
 
 class FitError(RuntimeError):
@@ -149,12 +152,20 @@ class Posterior:
 
 
 def posterior_of(
-    evidence: Evidence, *, discount: float = 1.0, settings: Settings | None = None, progress: bool = False
+    evidence: Evidence,
+    *,
+    discount: float = 1.0,
+    settings: Settings | None = None,
+    progress: bool = False,
+    progress_of_fit: Callable[[str, int, int], None] | None = None,
 ) -> Posterior:
     """The posterior of a study: from the cache where it lies there whole and fits, else sampled and cached.
 
+    progress_of_fit: called with (what, done, all), only where it must be sampled.
+
     PyMC is imported only in the second case. Raises `FitError` where the fit does not converge (nothing is
-    cached then), `InputError` where `discount` is not in 0..1 or the cache cannot be written.
+    cached then), `InputError` where `discount` is not in 0..1 or, before anything is sampled, the cache cannot be
+    written, `OutputError` where that fails afterwards.
     """
     if not 0.0 <= discount <= 1.0:
         raise InputError(f"discount is {discount}; a number from 0 (forget the evidence) to 1 (take it whole)")
@@ -164,6 +175,9 @@ def posterior_of(
     found = load(folder)
     if found is not None and found.key == key:
         return found
+    folders.check_writable(folder, remedy="set VTRIAL_CACHE to a folder that can be written")
+    if progress_of_fit is not None:
+        progress_of_fit(FITTING, 0, 1)
     from vtrial.models.fit import sample
 
     tree = sample(evidence, discount=discount, settings=settings, progress=progress)
@@ -177,8 +191,9 @@ def posterior_of(
     )
     try:
         save(tree, folder)
-    except OSError as problem:
-        raise InputError(f"the posterior cannot be kept in {folder}: {problem}; set VTRIAL_CACHE") from None
+    except (OSError, RuntimeError) as problem:  # HDF5 has its own words for a full disk
+        reason = getattr(problem, "strerror", None) or problem
+        raise OutputError(f"the posterior cannot be kept in {folder}: {reason}; set VTRIAL_CACHE") from None
     found = load(folder)
     if found is None:
         raise FitError(f"the posterior was written to {folder}, but does not read back whole")
@@ -219,19 +234,13 @@ def key_of(evidence: Evidence, discount: float, settings: Settings) -> str:
 def save(tree: xr.DataTree, folder: Path) -> None:
     """Write `tree` whole or not at all; the hash is written last."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".writing-", suffix=".nc")
-    os.close(handle)
-    try:
-        tree.to_netcdf(temporary, engine=ENGINE)
-        sha256 = hashlib.sha256(Path(temporary).read_bytes()).hexdigest()
+    with folders.in_turn(folder) as staged:
+        tree.to_netcdf(staged / FILE, engine=ENGINE)
+        sha256 = hashlib.sha256((staged / FILE).read_bytes()).hexdigest()
+        _mark(staged).write_text(f"{sha256}  {FILE}\n", encoding="ascii")
         _mark(folder).unlink(missing_ok=True)
-        os.replace(temporary, folder / FILE)
-        marked = Path(f"{temporary}.sha256")
-        marked.write_text(f"{sha256}  {FILE}\n", encoding="ascii")
-        os.replace(marked, _mark(folder))
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-        Path(f"{temporary}.sha256").unlink(missing_ok=True)
+        os.replace(staged / FILE, folder / FILE)
+        os.replace(_mark(staged), _mark(folder))
 
 
 def load(folder: Path) -> Posterior | None:

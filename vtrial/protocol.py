@@ -215,9 +215,15 @@ def _doses(design: Design, evidence: Evidence, where: str) -> tuple[tuple[float,
     low, high, unit = min(evidence.doses), max(evidence.doses), evidence.priors.dose.unit
     for dose in shares:
         if not low <= dose <= high and not design.world.extrapolate:
+            scaled = [dose / times for times in (1e3, 1e6, 1e9) if low <= dose / times <= high]
+            remedy = (
+                f"doses are in {unit}: did you mean '{scaled[0]:g}'?"
+                if scaled
+                else "set extrapolate = true in [world] to go there"
+            )
             raise InputError(
                 f"{where}: [[arm]] '{arm.name}' doses: {dose:g} lies outside the studied {low:g} to {high:g} ({unit}); "
-                "set extrapolate = true in [world] to go there"
+                f"{remedy}"
             )
     return tuple(shares), tuple(shares.values())
 

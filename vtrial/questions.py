@@ -1,13 +1,12 @@
 """vtrial decide, vtrial solve: design questions at the command line. Parse, call, print; no science."""
 
-import json
 import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vtrial.console import as_data, as_table, out, plain, thinking
+from vtrial.console import as_table, out, plain, print_json, thinking
 
 Scenario = Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -37,7 +36,7 @@ def decide(
             "note": verdict.note,
             "rules": rows.to_dict("records"),
         }
-        out.print_json(json.dumps(as_data(found)))
+        print_json(found)
         return
     if verdict.note:
         out.print(plain(verdict.note), style="italic")
@@ -75,7 +74,7 @@ def solve(
     if as_json:
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         names = ("value", "lasting", "low", "high", "sentence")
-        out.print_json(json.dumps(as_data({name: getattr(found, name) for name in names} | {"table": rows})))
+        print_json({name: getattr(found, name) for name in names} | {"table": rows})
         return
     out.print(plain(found.sentence))
     out.print()

@@ -14,6 +14,8 @@ from vtrial import characteristics
 from vtrial.cells import prepared
 from vtrial.errors import InputError, nearest
 from vtrial.estimate.kaplan_meier import Z95
+from vtrial.protocol import Protocol
+from vtrial.report.answer_of_looks import known
 from vtrial.result import run
 from vtrial.scenario import Scenario, as_scenario, from_dict
 from vtrial.scenario.solve import SolveSection
@@ -142,6 +144,7 @@ class _Search:
             for number, protocol in enumerate(protocols):
                 rows = {row["metric"]: row for row in characteristics.exact_rows(protocol, _seed(cells))}
                 if metric not in rows:
+                    self._check_known(metric, protocol)
                     return None
                 found.append(rows[metric])
                 if self.progress is not None:
@@ -149,16 +152,25 @@ class _Search:
             parts.append(found)
         return self._table(tried, parts)
 
+    def _check_known(self, metric: str, protocol: Protocol) -> None:
+        """Refuse a metric that no run can have, before any is simulated. Raises `InputError`."""
+        if metric not in (names := known(protocol)):
+            shown = [name for name in names if name.endswith((".reject", ".rate")) or name.startswith(("n.", "stop."))]
+            raise InputError(
+                f"{self.scenario.where}: [solve] there is no metric '{metric}'{nearest(metric, names)} "
+                f"(such as {', '.join(dict.fromkeys(shown))})"
+            )
+
     def _simulated(self, tried: list[Any]) -> pd.DataFrame:
         parts: list[list[dict[str, Any]]] = []
         for metric, truth in self._metrics():
             result = run(self._cells(tried, truth), progress=self.progress)
             rows = result.characteristics
-            known = list(dict.fromkeys(rows["metric"]))
-            if metric not in known:
+            names = list(dict.fromkeys(rows["metric"]))
+            if metric not in names:
                 raise InputError(
-                    f"{self.scenario.where}: [solve] there is no metric '{metric}'{nearest(metric, known)} "
-                    f"(metrics: {', '.join(known)})"
+                    f"{self.scenario.where}: [solve] there is no metric '{metric}'{nearest(metric, names)} "
+                    f"(metrics: {', '.join(names)})"
                 )
             mine = rows[(rows["metric"] == metric)].drop_duplicates("cell", keep="last")  # the exact one, where it is
             rows_in_order: Any = mine.sort_values("cell").to_dict("records")

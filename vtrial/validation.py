@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from vtrial.errors import InputError, nearest
 
 MAX_BYTES = 16 * 2**20  # of a file; the largest shipped one has 30 kB
+_MOST = 5  # problems told of at once
 _MAX_DEPTH = 32  # of tables and lists in each other
 _WHOLE = range(-(2**63), 2**63)  # the whole numbers that TOML has
 
@@ -29,6 +30,16 @@ def read_text(path: Path, where: str) -> str:
         raise InputError(f"{where}: cannot be read ({problem})") from None
     except ValueError as problem:  # a path with a NUL, or InputError
         raise InputError(str(problem) if isinstance(problem, InputError) else f"{where}: {problem}") from None
+
+
+def plain_number(text: str) -> float:
+    """A number in ASCII digits alone: `float` also takes other scripts' digits, `1_000` and spaces.
+
+    Raises `ValueError`.
+    """
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a number")
+    return float(text)
 
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
@@ -74,16 +85,13 @@ def plain_data(data: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def first_problem(error: ValidationError, model: type[BaseModel], given: Any) -> str:
-    """The first problem in `error`, in words; says how many more there are.
+    """The problems in `error` in words, the first few of them; says how many more there are.
 
     `model` and the raw data `given` let an unknown key be answered with the nearest valid one.
     """
-    problems = error.errors()
-    unknown = [p for p in problems if p["type"] == "extra_forbidden"]
-    problem = (unknown or problems)[0]
-    others = len({_before_branch(p["loc"]) for p in problems}) - 1  # what fits no branch of a union is one problem
-    more = f" (and {others} more)" if others else ""
-    return _in_words(problem, model, given) + more
+    problems = every_problem(error, model, given)
+    more = f" (and {len(problems) - _MOST} more)" if len(problems) > _MOST else ""
+    return "; and ".join(problems[:_MOST]) + more
 
 
 def every_problem(error: ValidationError, model: type[BaseModel], given: Any) -> list[str]:
@@ -175,6 +183,12 @@ def _in_words(problem: Any, model: type[BaseModel], given: Any) -> str:
         case "list_type" if isinstance(problem["input"], dict):
             path = ".".join(str(part) for part in location if isinstance(part, str))
             return f"{where} is one table: entries of a list are needed, [[{path}]]"
+        case "too_long" if location == ("arm",):
+            return f"{len(problem['input'])} [[arm]]: one arm is simulated so far; give one [[arm]]"
+        case "too_long":
+            return f"{where}: {problem['ctx']['actual_length']} entries; at most {problem['ctx']['max_length']}"
+        case "too_short":
+            return f"{where} = {shown}: at least one entry is needed"
         case "literal_error" if problem["loc"][-1] == "[key]":
             allowed = _quoted(problem["ctx"]["expected"])
             home = place(location[:-1], given)

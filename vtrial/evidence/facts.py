@@ -5,6 +5,7 @@ method, cut, source, use. README.md and the column's own rules below say what ea
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -13,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from vtrial.errors import InputError
+from vtrial.validation import plain_number, read_text
 
 COLUMNS = (
     "fact",
@@ -62,10 +64,7 @@ def read(path: Path) -> pd.DataFrame:
     Dates (statistic ``date``) stay text in column ``published``, which holds every value as printed.
     Raises `InputError` with file, line and reason for each malformed row.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(f"{path}: cannot be read ({problem})") from None
+    text = read_text(path, str(path))
     lines = _lines(text, path)
     _, header = next(lines, (1, []))
     if missing := [c for c in COLUMNS if c not in header]:
@@ -109,7 +108,7 @@ def _listed(columns: list[str]) -> str:
 
 def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV file, each with the number of the line on which it begins."""
-    rows, begins = csv.reader(text.splitlines(), strict=True), 1
+    rows, begins = csv.reader(io.StringIO(text, newline=""), strict=True), 1
     try:
         for cells in rows:
             yield begins, cells
@@ -129,7 +128,7 @@ def _checked(raw: dict[str, str], where: str) -> dict[str, object]:
         raise InputError(f"{where}: use is {raw['use']!r} (allowed: {', '.join(USES)})")
     if not raw["system"] or not raw["source"]:
         raise InputError(f"{where}: system and source must be given")
-    if raw["dose"] != "all" and not re.fullmatch(r"\d+(\.\d+)?", raw["dose"]):
+    if raw["dose"] != "all" and not re.fullmatch(r"\d+(\.\d+)?", raw["dose"], re.ASCII):
         raise InputError(f"{where}: dose is {raw['dose']!r}; a number, or 'all'")
     for column in STATISTICS[statistic]:
         if not raw[column]:
@@ -154,7 +153,7 @@ def _number(text: str, column: str, where: str) -> float:
     if text in (NOT_REACHED, NOT_ESTIMABLE) and column in ("value", "low", "high"):
         return float("inf")
     try:
-        number = float(text)
+        number = plain_number(text)
     except ValueError:
         raise InputError(f"{where}: {column} is {text!r}, not a number") from None
     if number != number or number in (float("inf"), float("-inf")):
@@ -164,6 +163,8 @@ def _number(text: str, column: str, where: str) -> float:
 
 def _date(text: str, where: str) -> None:
     try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            raise ValueError
         date.fromisoformat(text)
     except ValueError:
         raise InputError(f"{where}: {text!r} is not a date (year-month-day)") from None

@@ -151,9 +151,7 @@ def replicate(
         raise InputError(f"seed is {seed}; a number from 0 to 2**32 - 1")
     keep_compiled_programs()
     read = study if isinstance(study, Evidence) else evidence_room.load(study)
-    if progress is not None:
-        progress("finding the posterior (the first time it is fitted, about a minute and a half)", 0, 1)
-    posterior = posterior_of(read)
+    posterior = posterior_of(read, progress_of_fit=progress)
     read = read.without_unfitted(posterior.unfitted)
     found = coverage(read)
     if not found.covered:

@@ -10,6 +10,8 @@ from vtrial.estimate.times import TimeEndpoint
 from vtrial.scenario.calendar import MONTHS
 from vtrial.scenario.rules import Name, Patients, Probability, Rule, names_of
 
+MOST_LOOKS = 1_000
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -42,10 +44,14 @@ class When(_Strict):
             numbers = [given["from"], given["to"], given.get("by", 1)]
             if not all(_whole(number) for number in numbers) or numbers[1] < numbers[0]:
                 raise ValueError(f"{dict(given)!r}: whole numbers from 1, and to is not below from")
+            if (looks := len(range(numbers[0], numbers[1] + 1, numbers[2]))) > MOST_LOOKS:
+                raise ValueError(f"{dict(given)!r} is {looks:,} looks; at most {MOST_LOOKS:,}")
             given = list(range(numbers[0], numbers[1] + 1, numbers[2]))
         for number in given if isinstance(given, list) else [given]:
             if not _whole(number):
                 raise ValueError(f"{number!r} is not a number of patients (a whole number from 1)")
+        if isinstance(given, list) and len(given) > MOST_LOOKS:
+            raise ValueError(f"a list of {len(given):,} looks; at most {MOST_LOOKS:,}")
         if isinstance(given, list) and (not given or sorted(set(given)) != given):
             raise ValueError(f"{given!r} is not a list of ascending numbers: looks out of order")
         return given

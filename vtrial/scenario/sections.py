@@ -18,6 +18,7 @@ from vtrial.scenario.looks import LookSection, MultiplicitySection
 from vtrial.scenario.rules import of_calendar
 from vtrial.scenario.tests import TestSection
 from vtrial.truth import RATES
+from vtrial.validation import plain_number
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
@@ -278,7 +279,7 @@ class Design(_Strict):
 
 def _dose(text: str) -> float:
     try:
-        dose = float(text)
+        dose = plain_number(text)
     except ValueError:
         dose = math.nan
     if not 0 < dose < math.inf:

@@ -1,10 +1,12 @@
 """The section [solve] of a scenario: what number is looked for, and what it must reach."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 MOST_VALUES = 2_000
+_PROBABILITIES = re.compile(r"\.(reject|rate|worthwhile|coverage|error|ne|s\d+)(\.|$)|^(stop|success)(\.|$)")
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -43,6 +45,9 @@ class SolveSection(BaseModel):
     def _check(self) -> "SolveSection":
         if (self.at_least is None) == (self.at_most is None):
             raise ValueError("give at_least or at_most, the target of the metric")
+        self.check_target(self.metric, "at_least" if self.at_most is None else "at_most", self.at_least or self.at_most)
+        if self.limit is not None:
+            self.check_target(self.limit.metric, "limit.at_most", self.limit.at_most)
         ranged = self.first is not None and self.last is not None
         if ranged == (self.values is not None) or (self.first is None) != (self.last is None):
             raise ValueError("give from and to, or values")
@@ -52,6 +57,13 @@ class SolveSection(BaseModel):
             if (self.last - self.first) / self.by >= MOST_VALUES:
                 raise ValueError(f"from {self.first:g} to {self.last:g} by {self.by:g}: at most {MOST_VALUES} values")
         return self
+
+    @staticmethod
+    def check_target(metric: str, key: str, target: float | None) -> None:
+        """Refuse a target beyond 0 to 1 of a probability or a share. Raises `ValueError`."""
+        if target is not None and not 0 <= target <= 1 and _PROBABILITIES.search(metric):
+            percent = f"; {target:g}% is {target / 100:g}" if 1 < target <= 100 else ""
+            raise ValueError(f"{key} = {target:g}: {metric} is a probability or a share, from 0 to 1{percent}")
 
     @property
     def tried(self) -> list[Any]:

@@ -152,4 +152,9 @@ def _number(text: str) -> Any:
 
 
 def in_words(swept: dict[str, Any]) -> str:
-    return ", ".join(f"{key} = {shown(value)}" for key, value in swept.items())
+    return ", ".join(f"{key} = {_short(shown(value))}" for key, value in swept.items())
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
