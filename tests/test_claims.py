@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom, binom
 
-from vtrial import look_characteristics, scenario
+from vtrial import engine, look_characteristics, scenario, trial
 from vtrial.characteristics import exact_by_world
+from vtrial.curves import DAYS
+from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.engine import simulate
+from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
@@ -64,3 +67,218 @@ def test_success_by_forecast_is_success_shown(protocol, truth: float, shown: flo
     assert found["familywise.error"] == pytest.approx(early + late if truth == 0.1 else 0.0, abs=1e-7)
     assert round(found["t.reject"], 4) == shown
     assert stops is None or round(found["stop.success"], 4) == stops
+
+
+def test_certain_success_is_the_single_stage_curtailed(protocol) -> None:
+    """Looked at after every patient: stops for success once 6 of 25 are there, and shows what the single stage shows
+    (negative binomial)."""
+    for truth, shown in ((0.1, 0.0334), (0.3, 0.8065)):
+        found = exactly(
+            protocol(
+                {"orr": truth},
+                cohort={"infused": 25},
+                test=[COUNT],
+                look=[
+                    {
+                        "name": "c",
+                        "when": {"infused": {"from": 1, "to": 24}},
+                        "rule": [LIKELY | {"at_least": 1.0}],
+                    }
+                ],
+            )
+        )
+        assert found["t.reject"] == pytest.approx(float(binom.sf(5, 25, truth)), abs=1e-7)
+        assert round(found["t.reject"], 4) == shown
+        assert found["stop.success"] == pytest.approx(float(binom.sf(5, 24, truth)), abs=1e-7)
+
+
+def test_forecasts_both_ways_agree_with_phase1b(protocol) -> None:
+    """Lee and Liu's rule at 10, 20, 30 of 40 patients (phase1b boundsPredprob, summed exactly)."""
+    test = {"name": "t", "endpoint": "orr", "null": 0.2, "method": "posterior", "prior": [1, 1], "probability": 0.8}
+    rules = [
+        {"kind": "predictive", "test": "t", "at_most": 0.1, "then": "futility"},
+        {"kind": "predictive", "test": "t", "at_least": 0.9, "then": "success", "tests": ["t"]},
+    ]
+    for truth, claimed, patients in ((0.2, 0.30834462, 27.125379), (0.3, 0.8058694, 23.460663)):
+        found = exactly(
+            protocol(
+                {"orr": truth},
+                cohort={"infused": 40},
+                test=[test],
+                look=[{"name": "l", "when": {"infused": [10, 20, 30]}, "rule": rules}],
+            )
+        )
+        assert found["t.reject"] == pytest.approx(claimed, abs=1e-6)
+        assert found["success"] == pytest.approx(claimed, abs=1e-6)
+        assert found["n.evaluated"] == pytest.approx(patients, abs=1e-5)
+
+
+def test_a_success_that_names_no_test_is_held_by_success(protocol) -> None:
+    p = protocol(
+        {"orr": 0.3},
+        cohort={"infused": 25},
+        test=[COUNT],
+        look=[
+            {
+                "name": "c",
+                "when": {"infused": 15},
+                "rule": [{"kind": "count", "endpoint": "orr", "at_least": 5, "then": "success"}],
+            }
+        ],
+    )
+    found = agrees(p)
+    x = np.arange(5)
+    late = float(binom.pmf(x, 15, 0.3) @ binom.sf(6 - x - 1, 10, 0.3))
+    assert found["t.reject"] == pytest.approx(late, abs=1e-7)
+    assert found["success"] == pytest.approx(late + float(binom.sf(4, 15, 0.3)), abs=1e-7)
+
+
+def test_success_of_several_tests_is_that_all_are_shown(protocol) -> None:
+    tests = [
+        {"name": "orr", "endpoint": "orr", "null": 0.5},
+        {"name": "cr", "endpoint": "cr", "null": 0.1, "after": "orr"},
+    ]
+    simulation = {"endpoints": ["orr", "cr"]}
+    how: dict[str, Any] = {"cohort": {"infused": 60}, "test": tests, "simulation": simulation}
+    found = exactly(protocol({"orr": 0.65, "cr": 0.2}, **how))
+    assert found["success"] == found["orr.reject"] > found["cr.reject"]
+    found = exactly(protocol({"orr": 0.65, "cr": 0.2}, success=["orr", "cr"], **how))
+    assert found["success"] == found["cr.reject"]
+
+
+FEW = {"kind": "count", "endpoint": "orr", "at_most": 2, "then": "futility"}
+EXACT = {"name": "t", "endpoint": "orr", "null": 0.2, "alpha": 0.05}
+
+
+@pytest.mark.parametrize("truth", [0.2, 0.35])
+def test_where_enrolment_ends_the_test_is_that_of_those_enrolled(protocol, truth: float) -> None:
+    """Outside the calendar nobody is pending, so that a forecast of those enrolled is the test of them."""
+    p = protocol(
+        {"orr": truth},
+        cohort={"infused": 40},
+        test=[EXACT],
+        look=[
+            {
+                "name": "l",
+                "when": {"infused": [15, 25]},
+                "rule": [
+                    FEW,
+                    {"kind": "predictive", "test": "t", "at_least": 0.9, "then": "stop-enrolment"},
+                    {"kind": "count", "name": "close", "endpoint": "orr", "at_least": 6, "then": "stop-enrolment"},
+                ],
+            }
+        ],
+    )
+    found = agrees(p)
+    critical = {n: next(c for c in range(n + 2) if binom.sf(c - 1, n, 0.2) <= 0.05) for n in (15, 25, 40)}
+    going, shown, closed, before = {0: 1.0}, 0.0, 0.0, 0
+    for n in (15, 25, 40):
+        new: dict[int, float] = {}
+        for x, p_x in going.items():
+            for more in range(n - before + 1):
+                new[x + more] = new.get(x + more, 0.0) + p_x * float(binom.pmf(more, n - before, truth))
+        going, before = {}, n
+        for x, p_x in new.items():
+            if n < 40 and x <= 2:
+                continue
+            if n == 40 or x >= min(6, critical[n]):
+                shown += p_x * (x >= critical[n])
+                closed += p_x * (n < 40)
+            else:
+                going[x] = p_x
+    assert critical[15] == 7  # so that 6 of 15 end enrolment and show nothing
+    assert found["t.reject"] == pytest.approx(shown, abs=1e-7)
+    assert found["success"] == pytest.approx(shown, abs=1e-7)
+    assert found["stop.stop-enrolment"] == pytest.approx(closed, abs=1e-7)
+
+
+def test_in_the_calendar_enrolment_ends_and_those_enrolled_are_followed(protocol) -> None:
+    """One look at 20 with 3 months: who is enrolled by then is infused, followed and tested by their own number; the
+    forecast counts on all of them."""
+    p = protocol(
+        {"orr": 0.45},
+        cohort={"infused": 60, "attrition": 0.0},
+        calendar={"accrual_per_month": 6, "data_cut": {"months_after_last_infusion": 6}},
+        test=[EXACT | {"null": 0.3}],
+        look=[
+            {
+                "name": "l",
+                "when": {"infused": 20, "follow_up_months": 3},
+                "rule": [{"kind": "predictive", "test": "t", "endpoint": "orr@3", "at_least": 0.8, "then": CLOSES}],
+            }
+        ],
+    )
+    outcome, held, _ = simulate(p.plan, p.numbers, p.worlds, seed=3, trials=400, look=trial.story)
+    closed = outcome.decision.outcome == 1 + OUTCOMES.index(CLOSES)
+    assert 20 < closed.sum() < 380
+    np.testing.assert_array_equal(outcome.enrolled[closed], held.enrolled[closed, 0])
+    np.testing.assert_array_equal(outcome.infused, outcome.enrolled)
+    np.testing.assert_array_equal(outcome.evaluated[closed], outcome.infused[closed])
+    assert (outcome.infused[~closed] == 60).all()
+    assert outcome.infused[closed].min() > 20
+    assert len(set(outcome.infused[closed])) > 5
+    rejects = outcome.counts["orr"] >= np.asarray(p.numbers.bounds["t"])[outcome.infused]
+    np.testing.assert_array_equal(outcome.rejected["t"], rejects)
+    x, total = held.counts[:, 0, 0], np.minimum(held.enrolled[:, 0], 60)
+    for one in range(100):
+        n, x1 = int(total[one]), int(x[one])
+        needed = next(c for c in range(n + 2) if binom.sf(c - 1, n, 0.3) <= 0.05)
+        ahead = float(betabinom.sf(needed - x1 - 1, n - 20, 1 + x1, 1 + 20 - x1))
+        assert closed[one] == (ahead >= 0.8)
+    # Six months after the last of those enrolled, not of all that were planned.
+    first = int(np.flatnonzero(closed)[0])
+    enrolled = engine.cohort(p.plan, p.numbers, p.worlds, seed=3, trial=first)
+    last = np.floor(enrolled.infusion_month[enrolled.infused] * DAYS).max() + np.floor(6 * DAYS)
+    assert outcome.months[first] == pytest.approx(last / DAYS, abs=1e-5)
+    assert np.median(outcome.months[closed]) < np.median(outcome.months[~closed]) - 1.0
+    months = held.day[closed, 0] / DAYS
+    assert (outcome.months[closed] > months + 2.9).all()
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "tests that nothing can have claimed": (
+        {"rule": [{"kind": "count", "endpoint": "orr", "at_least": 9, "then": "success", "tests": ["t"]}]},
+        "[[look]] 'l' rule 'count': tests names 't', which no rule can have claimed by this look",
+    ),
+    "a claim before its gatekeeper": (
+        {"rule": [{"kind": "predictive", "test": "late", "at_least": 0.9, "then": "success"}]},
+        "[[look]] 'l' rule 'predictive': test 'late' waits for 't', which no rule can have claimed by this look",
+    ),
+    "enrolment ends before a fixed count": (
+        {"test": [COUNT], "rule": [FEW | {"then": "stop-enrolment"}]},
+        "test 't' is by a fixed count, and the final analysis may have fewer patients",
+    ),
+    "enrolment ends before alpha is spent": (
+        {
+            "test": [EXACT | {"spending": "pocock"}],
+            "rule": [{"kind": "spending", "test": "t", "then": "success"}, FEW | {"then": "stop-enrolment"}],
+        },
+        "the alpha of test 't' is spent over looks for the planned number",
+    ),
+    "enrolment ends and nothing is tested": (
+        {"test": [], "rule": [FEW | {"then": "stop-enrolment"}]},
+        'then = "stop-enrolment" leaves the decision to the final test, and there is no [[test]]',
+    ),
+    "a forecast of those enrolled that claims": (
+        {"rule": [{"kind": "predictive", "test": "t", "at_least": 0.9, "then": "success", "forecast": "enrolled"}]},
+        'forecast = "enrolled" goes with then = "stop-enrolment", not forecast = "enrolled" with then = "success"',
+    ),
+    "a success of no test": (
+        {"success": ["u"], "rule": [FEW]},
+        "success: there is no test 'u'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_could_never_act_is_refused_in_one_line(name: str) -> None:
+    changes, said = BAD[name]
+    rules = {"name": "l", "when": {"infused": 15}, "rule": changes["rule"]}
+    tests = [EXACT, {"name": "late", "endpoint": "cr", "null": 0.1, "after": "t"}]
+    raw = {"cohort": {"infused": 40}, "test": tests, "look": [rules]} | {
+        k: v for k, v in changes.items() if k != "rule"
+    }
+    with pytest.raises(InputError) as problem:
+        scenario.from_dict(raw)
+    assert said in str(problem.value)
+    assert "\n" not in str(problem.value)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial import look_characteristics as looks
+from vtrial.decisions import CLOSES
 from vtrial.errors import InputError
 from vtrial.protocol import Protocol
 from vtrial.report.looks_tables import final_bounds, final_n
@@ -118,7 +119,8 @@ def _ways(protocol: Protocol, trials: Any) -> list[tuple[str, Any, str, str]]:
     for name, metric, of, then in early:
         alike = [one for one in early if one[3] == then]
         shade = _between(*_SHADES[then], [one[0] for one in alike].index(name) / max(1, len(alike) - 1))
-        found.append((f"stops for {then} at '{name}'", trials["end"].isin(of) & (outcome == then), metric, shade))
+        verb = "stops enrolment" if then == CLOSES else f"stops for {then}"
+        found.append((f"{verb} at '{name}'", trials["end"].isin(of) & (outcome == then), metric, shade))
     final = [k for k, look in enumerate(plan.looks) if look.final]
     for then in looks.decided_by(protocol, final):
         found.append((f"ends with {then}", at_end & (outcome == then), "", _SHADES[then][0]))
@@ -173,7 +175,7 @@ def bounds_table(result: "Result", cell: int = 0) -> pd.DataFrame:
 
     for r, rule in enumerate(protocol.plan.rules):
         n = patients_at(protocol.looks.sections[rule.look], protocol.levels.planned)
-        if rule.time is None and n is not None:
+        if rule.time is None and n is not None and not rule.enrolled:
             name, bound = protocol.plan.watched[rule.watched].name, int(protocol.numbers.looks.bounds[r, n])
             add(name, f"{sections[rule.look]}: {rule.name}", rule.then, n, bound, rule.at_least)
     if not rows:
@@ -192,7 +194,9 @@ def bounds(result: "Result", cell: int = 0) -> alt.ConcatChart:
     """
     table = bounds_table(result, cell)
     if table.empty:
-        raise InputError(f"{result.scenario.where}: no rule counts at a known number of patients, so there is no chart")
+        raise InputError(
+            f"{result.scenario.where}: no rule can fire at a known number of patients, so there is no chart of bounds"
+        )
     kinds = [then for then in THEN if then in set(table["then"])]
     colour = alt.Color(
         "then:N",

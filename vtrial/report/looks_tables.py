@@ -24,6 +24,7 @@ from vtrial.scenario.rules import (
     Rule,
     SpendingRule,
     ToxicityRule,
+    forecast_of,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +83,12 @@ def _of_look(protocol: Protocol, k: int, n: int | None) -> Iterable[list[str]]:
             continue
         written = section.rule_named(rule.name)
         endpoint = rule.time[0] if rule.time else protocol.plan.watched[rule.watched].name
-        fires = _limit(protocol, r) if rule.time else _counts(protocol.numbers.looks.bounds[r], rule, protocol, here)  # type: ignore[union-attr]
+        if rule.enrolled:
+            fires = _by_enrolled(protocol, r, here)
+        else:
+            fires = (
+                _limit(protocol, r) if rule.time else _counts(protocol.numbers.looks.bounds[r], rule, protocol, here)
+            )  # type: ignore[union-attr]
         counts = f"{counted_in_words(endpoint)} ({endpoint})" if not rule.time else counted_in_words(endpoint)
         then = _then(rule, final=protocol.plan.looks[k].final)
         yield [section.name, when_in_words(section), rule.name, counts, fires, _means(written, protocol), then]
@@ -94,6 +100,19 @@ def _counts(table: Any, rule: RulePlan, protocol: Protocol, here: int | None) ->
     sizes = [here] if here is not None else sorted({max(1, round(size * part)) for part in (0.25, 0.5, 0.75, 1.0)})
     said = [bound_in_words(int(table[n]), n, at_least=rule.at_least) for n in sizes]
     return said[0] if here is not None else "; ".join(["such as", *said]).replace("such as;", "such as")
+
+
+def _by_enrolled(protocol: Protocol, r: int, here: int | None) -> str:
+    """At which counts a forecast of those enrolled fires, for a few numbers of them."""
+    rule, numbers = protocol.plan.rules[r], protocol.numbers.looks
+    assert numbers is not None
+    table = numbers.by_enrolled[[k for k, one in enumerate(protocol.plan.rules) if one.enrolled].index(r)]
+    n = here if here is not None else max(1, protocol.size // 2)
+    said = [
+        f"{bound_in_words(int(table[n, enrolled]), n, at_least=rule.at_least)} where {enrolled} are enrolled"
+        for enrolled in sorted({n, (n + protocol.size) // 2, protocol.size})
+    ]
+    return f"such as {'; '.join(said)}"
 
 
 def bound_in_words(bound: int, n: int, *, at_least: bool, never: str = "cannot fire at this look") -> str:
@@ -131,11 +150,11 @@ def _means(rule: Rule, protocol: Protocol) -> str:
         limit = _bound(rule.probability_at_least, rule.probability_at_most)
         return f"P(rate {edge}) {limit}, prior {prior_in_words(rule.prior)}"
     if isinstance(rule, PredictiveRule):
-        limit = _bound(rule.at_least, rule.at_most)
-        return f"P('{rule.test}' will reject) {limit}, prior {prior_in_words(rule.prior)}"
+        limit, whom = _bound(rule.at_least, rule.at_most), _forecast(rule)
+        return f"P('{rule.test}' will reject{whom}) {limit}, prior {prior_in_words(rule.prior)}"
     if isinstance(rule, ConditionalRule):
         rate = "the observed rate" if rule.rate == "observed" else f"a rate of {percent(rule.rate)}"
-        return f"conditional power of '{rule.test}' {_bound(rule.at_least, rule.at_most)}, at {rate}"
+        return f"conditional power of '{rule.test}'{_forecast(rule)} {_bound(rule.at_least, rule.at_most)}, at {rate}"
     if isinstance(rule, SpendingRule):
         test = next(test for test in protocol.tests if test.name == rule.test)
         spent = "alpha" if rule.then == "success" else "beta"
@@ -145,6 +164,10 @@ def _means(rule: Rule, protocol: Protocol) -> str:
         return f"Pocock-type: P(it ever fires) at most {rule.alpha:g} where the rate is {percent(rule.null)}"
     assert isinstance(rule, MedianRule)
     return f"Kaplan-Meier median {_bound(rule.at_least, rule.at_most)} months"
+
+
+def _forecast(rule: PredictiveRule | ConditionalRule) -> str:
+    return " in those enrolled by then" if forecast_of(rule) == "enrolled" else ""
 
 
 def _bound(at_least: float | None, at_most: float | None) -> str:

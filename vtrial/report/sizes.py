@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
+from scipy.stats import binom
 
 from vtrial.conduct.windows import watched
-from vtrial.design.multistage import multistage
+from vtrial.decisions import CLOSES
 from vtrial.design.one_sample import size_and_power
 from vtrial.look_characteristics import END
 from vtrial.protocol import Protocol
@@ -74,25 +75,67 @@ def levels_of(protocol: Protocol, test: TestSection) -> Iterator[tuple[Any, floa
 
 def _over_looks(protocol: Protocol, test: TestSection) -> float:
     """P(the test rejects at a look or at the end) at its null, were no look to stop for anything else; NaN where it
-    cannot reject at looks, or these count something else than the end, or numbers that vary."""
+    cannot reject at looks, or these count something else than the end, or numbers that vary.
+
+    A look that ends enrolment is followed by the final test of its patients.
+    """
     plan, numbers, looks = protocol.plan, protocol.numbers.looks, protocol.looks
-    mine = [r for r, rule in enumerate(plan.rules) if rule.test == test.name]
+    closing = [r for r, rule in enumerate(plan.rules) if rule.then == CLOSES]
+    mine = [r for r, rule in enumerate(plan.rules) if rule.test == test.name] + closing
     planned = protocol.levels.planned
     if not mine or plan.graph or looks is None or numbers is None or planned is None or test.population != "infused":
         return math.nan
     at = {r: patients_at(looks.sections[plan.rules[r].look], planned) for r in mine}
-    alike = all(plan.watched[plan.rules[r].watched] == watched(test.endpoint) for r in mine)
-    if None in at.values() or not alike or len(set(at.values())) < len(at):
+    alike = all(plan.rules[r].time is None for r in mine)
+    alike = alike and all(plan.watched[plan.rules[r].watched] == watched(test.endpoint) for r in mine)
+    if None in at.values() or not alike or max(n or 0 for n in at.values()) > planned:
         return math.nan
-    order = sorted(mine, key=lambda r: at[r] or 0)
-    n = np.array([*(at[r] for r in order), planned])
-    bound = np.array([*(numbers.bounds[r, at[r]] for r in order), protocol.numbers.bounds[test.name][planned]])
-    if any(n[k] <= n[k - 1] for k in range(1, len(n))):
+    if closing and plan.in_calendar:
         return math.nan
-    null = test.null
-    if test.alternative == "less":
-        bound, null = n - bound, 1.0 - null
-    return float(multistage(n, null, at_least=bound).success.sum())
+    final = protocol.numbers.bounds[test.name]
+
+    def rejects(x: Any, n: int) -> Any:
+        return x >= final[n] if test.alternative == "greater" else x <= final[n]
+
+    going, before, total = np.ones(1), 0, 0.0
+    for n in sorted({n for n in at.values() if n is not None} | {planned}):
+        going = np.convolve(going, binom.pmf(np.arange(n - before + 1), n - before, test.null))
+        before, x = n, np.arange(n + 1)
+        if n == planned:
+            total += float(going[rejects(x, n)].sum())
+            break
+        fired = {
+            r: (x >= numbers.bounds[r, n] if plan.rules[r].at_least else x <= numbers.bounds[r, n])
+            for r in mine
+            if at[r] == n
+        }
+        claimed, closed = np.zeros(n + 1, bool), np.zeros(n + 1, bool)
+        for r, here in fired.items():
+            claimed, closed = (claimed, closed | here) if r in closing else (claimed | here, closed)
+        total += float(going[claimed | (closed & rejects(x, n))].sum())
+        going = np.where(claimed | closed, 0.0, going)
+    return total
+
+
+def over_looks_in_words(result: "Result") -> list[str]:
+    """A sentence for each test whose exact size over its looks is above its alpha, or, where it has none, above that of
+    its final analysis alone."""
+    said: dict[str, None] = {}
+    for protocol in result.protocols:
+        for test in (test for test in protocol.tests if not test.timed and not protocol.plan.graph):
+            size, planned = _over_looks(protocol, test), protocol.levels.planned
+            if math.isnan(size) or planned is None:
+                continue
+            alpha = math.nan if test.method in ("posterior", "count") else protocol.levels.alpha(test.name, 0)
+            bound = np.array([protocol.numbers.bounds[test.name][planned]])
+            alone = float(size_and_power(bound, np.array([planned]), test.null, test.alternative)[0])
+            if size > (alone if math.isnan(alpha) else alpha) + 1e-9:
+                level = "" if math.isnan(alpha) else f"; its alpha is {alpha:g}"
+                said[
+                    f"Over its looks the test '{test.name}' of the null {percent(test.null)} has an exact size of "
+                    f"{size:.4f}, its final analysis alone {alone:.4f}{level}."
+                ] = None
+    return list(said)
 
 
 def sizes_table(table: Any, name: str) -> Markup:
