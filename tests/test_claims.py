@@ -1,12 +1,15 @@
 """Success claimed at looks: by forecasts too, voided by harm, and left to the final test where enrolment ends."""
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import betabinom, binom
 
+import vtrial
 from vtrial import engine, look_characteristics, scenario, trial
 from vtrial.characteristics import exact_by_world
 from vtrial.curves import DAYS
@@ -16,6 +19,10 @@ from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
+from vtrial.report import story_chart
+from vtrial.report.after_tables import story_texts
+from vtrial.report.sizes import over_looks_in_words
+from vtrial.scenario.rules import described_names
 
 COUNT = {"name": "t", "endpoint": "orr", "null": 0.1, "method": "count", "count": 6}
 LIKELY = {"kind": "predictive", "test": "t", "at_least": 0.9, "then": "success"}
@@ -282,3 +289,90 @@ def test_what_could_never_act_is_refused_in_one_line(name: str) -> None:
         scenario.from_dict(raw)
     assert said in str(problem.value)
     assert "\n" not in str(problem.value)
+
+
+UNREACHABLE: dict[str, dict[str, Any]] = {
+    "at one of its looks": {
+        "when": {"infused": [3, 20]},
+        "rule": [{"kind": "count", "endpoint": "orr", "at_least": 6, "then": "success"}],
+    },
+    "at all of its looks": {
+        "when": {"infused": [5, 8]},
+        "rule": [
+            {"kind": "posterior", "endpoint": "orr", "below": 0.2, "probability_at_least": 0.99, "then": "futility"},
+            {"kind": "predictive", "test": "t", "at_most": 0.0, "then": "futility"},
+            {"kind": "posterior", "endpoint": "orr", "above": 0.9, "probability_at_least": 0.99, "then": "success"},
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", UNREACHABLE)
+def test_a_rule_that_cannot_fire_is_an_ordinary_state(name: str, posterior: Posterior, tmp_path: Path) -> None:
+    """In the answer, the story and its chart, the report and the whole folder."""
+    result = vtrial.run(
+        {
+            "world": {"truth": {"orr": 0.3}},
+            "cohort": {"infused": 25},
+            "test": [EXACT],
+            "look": [{"name": "c", **UNREACHABLE[name]}],
+            "simulation": {"trials": 40, "endpoints": ["orr"]},
+        }
+    )
+    table = result.story(0)
+    never = table[table["held"] & table["bound"].isna() & (table["look"] != "end")]
+    assert not never.empty
+    assert never["words"].str.contains("cannot fire at this look").all()
+    assert not never["fires"].any()
+    seen = story_texts(table)["seen"]
+    assert seen.str.contains("cannot fire at this look").sum() == len(never)
+    assert story_chart.story(table, 0).to_dict()
+    result.save(tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.json").exists()
+    assert "cannot fire at this look" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_size_over_looks_of_a_claim_by_forecast_is_said(protocol) -> None:
+    p = protocol(
+        {"orr": 0.1},
+        cohort={"infused": 25},
+        test=[COUNT],
+        look=[{"name": "c", "when": {"infused": 15}, "rule": [LIKELY]}],
+    )
+    [said] = over_looks_in_words(SimpleNamespace(protocols=[p]))  # type: ignore[arg-type]
+    assert said == (
+        "Over its looks the test 't' of the null 10% has an exact size of 0.0371, its final analysis alone 0.0334."
+    )
+
+
+def test_rules_of_one_kind_are_told_apart_by_what_they_do() -> None:
+    def rule(then: str, endpoint: str = "orr", **more: Any) -> dict[str, Any]:
+        return {"kind": "count", "endpoint": endpoint, "then": then, **more}
+
+    def names(*rules: dict[str, Any]) -> list[str]:
+        return described_names(rules)
+
+    few, many = rule("futility", at_most=2), rule("success", at_least=9)
+    assert names(few) == ["count"]
+    assert names(few, many) == ["count-futility", "count-success"]
+    assert names(few, many | {"name": "many"}) == ["count", "many"]
+    assert names(few, many, rule("harm", "crs3", at_least=4), rule("harm", "neurotoxicity3", at_least=4)) == [
+        "count-futility", "count-success", "count-harm-crs3", "count-harm-neurotoxicity3",
+    ]  # fmt: skip
+    assert names(rule("harm", "orr@3", at_least=4), rule("harm", "orr@3", at_least=5)) == [
+        "count-harm-orr-3-1", "count-harm-orr-3-2",
+    ]  # fmt: skip
+    raw = {
+        "cohort": {"infused": 40},
+        "test": [EXACT],
+        "look": [{"name": "l", "when": {"infused": 15}, "rule": [few, many]}],
+        "sweep": {"look.l.rule.count-futility.at_most": [1, 2], "look.l.rule.count-futility.then": ["harm"]},
+    }
+    asked = scenario.from_dict(raw)
+    assert asked.design.look[0].names == ["count-futility", "count-success"]
+    [first, second] = [cell.design.look[0].rule for cell in asked.cells]
+    assert (first[0].at_most, second[0].at_most, first[0].then) == (1, 2, "harm")  # type: ignore[union-attr]
+    with pytest.raises(
+        InputError, match=r"names no rule \(known: look\.l\.rule\.count-futility, look\.l\.rule\.count-s"
+    ):
+        scenario.from_dict(raw | {"sweep": {"look.l.rule.count.at_most": [1]}})
