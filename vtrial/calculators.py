@@ -117,7 +117,10 @@ def predictive(
     )
     if as_json:
         return _json(asdict(found))
-    _table([{"n": look, "stop at or below": count} for look, count in _rises(found.looks, found.futility)])
+    if rises := _rises(found.looks, found.futility):
+        _table([{"n": look, "stop at or below": count} for look, count in rises])
+    else:
+        out.print("No look can stop the trial.")
     out.print()
     out.print(f"Success at the end: {found.critical} or more of {n}.")
     _table(

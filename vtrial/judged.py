@@ -52,8 +52,12 @@ class Judged:
         """What was seen against the bound: "40 of 64, fires from 44 on"."""
         if self.count is None:
             if self.kind == "median":
+                if not np.isfinite(self.limit):
+                    return f"median {_months(self.value)}, cannot fire at this look"
                 way = "from" if self.at_least else "up to"
                 return f"median {_months(self.value)}, fires {way} {self.limit:g} months"
+            if not np.isfinite(self.limit):
+                return f"z = {self.value:.3f}, cannot fire at this look"
             return f"z = {self.value:.3f}, fires {'from' if self.at_least else 'up to'} {self.limit:.3f}"
         if self.bound is None:
             return f"{self.count} of {self.n}, cannot fire at this look (no count of {self.n} does)"

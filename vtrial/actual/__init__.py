@@ -140,7 +140,8 @@ def _test(protocol: Protocol, test: TestSection, seen: Seen, place: str) -> tupl
         z = value_of(seen, (test.endpoint, "log-rank"), place)
         limits = [protocol.levels.z_final(test.name, code) for code in range(protocol.levels.sets)]
         shows = np.array([z >= limit for limit in limits])
-        return row | {"seen": f"z = {z:.3f}, rejects from {limits[0]:.3f}", "fires": bool(shows[0])}, shows
+        way = f"rejects from {limits[0]:.3f}" if np.isfinite(limits[0]) else "cannot reject"
+        return row | {"seen": f"z = {z:.3f}, {way}", "fires": bool(shows[0])}, shows
     n = seen.infused if test.population == "infused" else seen.enrolled
     if n is None:
         raise InputError(f"{place}: enrolled is missing, which test '{test.name}' needs")
@@ -150,7 +151,9 @@ def _test(protocol: Protocol, test: TestSection, seen: Seen, place: str) -> tupl
     first = int(bound[0])
     there = first <= n if test.alternative == "greater" else first >= 0
     way = (
-        (f"rejects from {first} on" if test.alternative == "greater" else f"up to {first}") if there else "none rejects"
+        (f"rejects from {first} on" if test.alternative == "greater" else f"up to {first}")
+        if there
+        else "cannot reject"
     )
     row |= {"count": x, "n": n, "bound": first if there else None, "fires": bool(shows[0])}
     return row | {"seen": f"{x} of {n}, {way}{_pvalue_of(test, x, n)}"}, shows

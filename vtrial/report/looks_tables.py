@@ -1,5 +1,6 @@
 """The table of looks: every rule, what it counts, and at which counts it fires."""
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,8 @@ def _limit(protocol: Protocol, r: int) -> str:
     assert numbers is not None
     assert rule.time is not None
     limit, sign = float(numbers.limits[timed.index(r), 0]), "≥" if rule.at_least else "≤"
+    if not math.isfinite(limit):
+        return "cannot fire at this look"
     return f"{sign} {limit / DAYS:g} months" if rule.time[1] == "median" else f"z {sign} {limit:.3f}"
 
 
@@ -217,7 +220,8 @@ def _final(protocol: Protocol, name: str, trials: Any) -> list[str]:
         means += "; its alpha grows where others are rejected"
     if test.timed:
         z = protocol.levels.z_final(name, 0)
-        fires = f"z ≥ {z:.3f}" if test.method == "log-rank" else f"lower limit > {test.null:g} months"
+        z_bound = f"z ≥ {z:.3f}" if math.isfinite(z) else "cannot reject"
+        fires = z_bound if test.method == "log-rank" else f"lower limit > {test.null:g} months"
         return ["end", when, name, counted_in_words(test.endpoint), fires, f"{means}, null {test.null:g} months", then]
     n, at_least = final_n(protocol, test.population, trials), test.alternative == "greater"
     said = [
