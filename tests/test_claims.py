@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,18 +9,19 @@ import pytest
 from scipy.stats import betabinom, binom
 
 import vtrial
-from vtrial import engine, look_characteristics, scenario, trial
+from vtrial import engine, look_characteristics, plausibility, scenario, trial
 from vtrial.characteristics import exact_by_world
 from vtrial.curves import DAYS
 from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.engine import simulate
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.exact.size import size_of
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 from vtrial.report import story_chart
 from vtrial.report.after_tables import story_texts
-from vtrial.report.sizes import over_looks_in_words
+from vtrial.scenario import Cell
 from vtrial.scenario.rules import described_names
 
 COUNT = {"name": "t", "endpoint": "orr", "null": 0.1, "method": "count", "count": 6}
@@ -339,10 +339,12 @@ def test_the_size_over_looks_of_a_claim_by_forecast_is_said(protocol) -> None:
         test=[COUNT],
         look=[{"name": "c", "when": {"infused": 15}, "rule": [LIKELY]}],
     )
-    [said] = over_looks_in_words(SimpleNamespace(protocols=[p]))  # type: ignore[arg-type]
-    assert said == (
-        "Over its looks the test 't' of the null 10% has an exact size of 0.0371, its final analysis alone 0.0334."
-    )
+    known = size_of(p, p.tests[0])
+    assert known is not None
+    assert (known.size, known.alone) == pytest.approx((0.0371, 0.0334), abs=5e-5)
+    [said] = plausibility.warnings([p], [Cell(0, {}, p.design)])
+    assert "the exact size of this count test at its null (10%) over its looks and the end is 0.0371" in said
+    assert said.endswith("its final analysis alone 0.0334")
 
 
 def test_rules_of_one_kind_are_told_apart_by_what_they_do() -> None:

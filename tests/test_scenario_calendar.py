@@ -80,7 +80,10 @@ BAD_CALENDAR: dict[str, tuple[str, str]] = {
         "visit = [1]",
         "[calendar] has no key 'visit'; did you mean 'visits'? (allowed: accrual_per_month, ",
     ),
-    "accrual below 0": ("accrual_per_month = -1", "accrual_per_month = -1: input should be greater than or equal to 0.01"),
+    "accrual below 0": (
+        "accrual_per_month = -1",
+        "accrual_per_month = -1: input should be greater than or equal to 0.01",
+    ),
     "accrual without end": ("accrual_per_month = inf", "accrual_per_month = inf: "),
     "accrual in words": ('accrual = "uniform"', "accrual = 'uniform': input should be 'poisson' or 'even'"),
     "delay of years": ("infusion_delay_months = 61", '61 is not allowed ("fitted", or months from 0 to 60)'),

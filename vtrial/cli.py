@@ -128,7 +128,6 @@ def run(
     """
     from vtrial import result as room
     from vtrial.report import answer
-    from vtrial.report.sizes import over_looks_in_words
     from vtrial.scenario import load_scenario
 
     began = time.perf_counter()
@@ -147,8 +146,6 @@ def run(
     out.print(answer.not_yet(result), style="dim")
     if shifted := answer.mix_in_words(result):
         out.print(plain(shifted))
-    for words in over_looks_in_words(result):
-        out.print(plain(words))
     _say_absent(result.evidence)
     for text in result.warnings:
         err.print(f"[bold yellow]warning:[/] {plain(text)}.")

@@ -1,5 +1,6 @@
 """What a statistician should know beside the answer: a size above alpha, and what is legal and almost surely a slip."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -85,9 +86,11 @@ def _sizes(protocol: Protocol, test: TestSection) -> Iterator[_Warning]:
         upto = f" on average over the numbers that may be infused ({size.most:.4f} at most)" if varies else ""
         bounded = ", were all that is seen later seen at the looks" if size.bounded else ""
         null = f"{100 * test.null:g}%"
+        beyond = f"its final analysis alone {size.alone:.4f}"
+        beyond = beyond if math.isnan(size.alpha) else f"above alpha = {size.alpha:g}"
         yield _Warning(
             f"[[test]] '{test.name}': the exact size of this {test.method} test at its null ({null}) {over}is "
-            f"{size.size:.4f}{upto}{bounded}, above alpha = {size.alpha:g}",
+            f"{size.size:.4f}{upto}{bounded}, {beyond}",
             about=f"size of {test.name}, {rejected}",
             figure=size.size,
         )

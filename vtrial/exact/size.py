@@ -1,6 +1,8 @@
 """The exact size of a test over its looks and the end, every patient having the endpoint at the null's rate. Host."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +10,7 @@ from scipy.stats import binom
 
 from vtrial.conduct.windows import watched
 from vtrial.curves import Step
-from vtrial.design.multistage import multistage
+from vtrial.decisions import CLOSES
 from vtrial.design.one_sample import size_and_power
 from vtrial.protocol import Protocol
 from vtrial.reachable import written
@@ -23,58 +25,91 @@ _TAIL = 0.005  # probability on either side of the numbers infused that are cons
 class Size:
     """P(a test rejects) where its null is exactly true.
 
-    alpha: its one-sided level. size: mean over the numbers that may be infused; most: the largest of them. looks: how
-    many looks it can reject at. bounded: whether it is an upper bound, since a look counts what is documented by then.
+    alpha: its one-sided level, NaN where it states none ("posterior", "count"). size: mean over the numbers that may be
+    infused; most: the largest of them. alone: mean of the final analysis alone. looks: how many looks it can reject at,
+    or that can end enrolment for it. bounded: whether it is an upper bound, since a look counts what is documented by
+    then.
     """
 
     alpha: float
     size: float
     most: float
+    alone: float
     looks: int
     bounded: bool
 
     @property
     def exceeds(self) -> bool:
-        """Whether it is above alpha by more than rounding."""
-        return self.size > self.alpha * (1.0 + 1e-9)
+        """Whether it is above alpha by more than rounding; without an alpha, above that of the final analysis alone."""
+        return self.size > (self.alone if math.isnan(self.alpha) else self.alpha) * (1.0 + 1e-9)
+
+
+@dataclass
+class _Stages:
+    """Counts by number of patients: at which looks claim a test, end enrolment for its final analysis, and stop at its
+    binding futility bound. bounded: see `Size`."""
+
+    claims: dict[int, int] = field(default_factory=dict[int, int])
+    closes: dict[int, int] = field(default_factory=dict[int, int])
+    stops: dict[int, int] = field(default_factory=dict[int, int])
+    bounded: bool = False
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of patients of the looks, ascending."""
+        return sorted({*self.claims, *self.closes, *self.stops})
 
 
 def size_of(protocol: Protocol, test: TestSection, rejected: int = 0) -> Size | None:
     """The size of a test of a rate by itself, were no look to stop for anything but its own binding futility bound.
 
     Every rule for success that claims the test counts, whatever its kind. rejected: under a graph, the set of tests
-    rejected before (their alpha is the test's then). None where it has no alpha, where its looks have numbers that
+    rejected before (their alpha is the test's then). None where its alpha is 0, where its looks have numbers that
     vary or count another endpoint, for a test of a time, and for one in the enrolled that has looks.
     """
-    if test.timed or test.method in ("posterior", "count"):
+    if test.timed:
         return None
-    alpha = protocol.levels.alpha(test.name, rejected)
+    stated = test.method not in ("posterior", "count")
+    alpha = protocol.levels.alpha(test.name, rejected) if stated else math.nan
     stages = _stages(protocol, test, rejected)
     if stages is None or alpha == 0.0:
         return None
-    high, low, bounded = stages
     n, weight = _finals(protocol, test)
-    n, weight = n[n > max([0, *high, *low])], weight[n > max([0, *high, *low])]
+    n, weight = n[n > max([0, *stages.numbers])], weight[n > max([0, *stages.numbers])]
     if n.size == 0:
         return None
     table = protocol.numbers.bounds[test.name]
     final = table if table.ndim == 1 else table[rejected]
-    if not high and not low:
-        sizes = np.asarray(size_and_power(final[n], n, test.null, test.alternative))
-        return Size(alpha, float(sizes @ weight / weight.sum()), float(sizes.max()), 0, bounded)
-    sizes = np.array([_one(test, high | {int(last): int(final[last])}, low, int(last)) for last in n])
-    return Size(alpha, float(sizes @ weight / weight.sum()), float(sizes.max()), len(high), bounded)
+    alone = np.asarray(size_and_power(final[n], n, test.null, test.alternative))
+    sizes = alone if not stages.numbers else np.array([_one(test, stages, final, int(last)) for last in n])
+    mean, by_itself = (float(of @ weight / weight.sum()) for of in (sizes, alone))
+    looks = len({*stages.claims, *stages.closes})
+    return Size(alpha, mean, float(sizes.max()), by_itself, looks, stages.bounded)
 
 
-def _one(test: TestSection, high: dict[int, int], low: dict[int, int], last: int) -> float:
-    """The size with bounds for success and futility by number of patients, the last of them at the end."""
-    less = test.alternative == "less"
-    looks = np.array(sorted({*high, *low}))
-    at_least = np.array([(n - high[n] if less else high[n]) if n in high else n + 1 for n in looks.tolist()])
-    at_most = np.array([(n - low[n] if less else low[n]) if n in low else -1 for n in looks.tolist()])
-    at_most[looks == last] = -1
-    null = 1.0 - test.null if less else test.null
-    return float(multistage(looks, null, at_most=at_most, at_least=at_least).success.sum())
+def _one(test: TestSection, stages: _Stages, final: NDArray[np.int32], last: int) -> float:
+    """The size where the end is of `last` patients, summed over counts look by look."""
+    greater = test.alternative == "greater"
+
+    def beyond(bounds: Mapping[int, int] | NDArray[np.int32], n: int, x: NDArray[np.int64]) -> NDArray[np.bool_]:
+        if isinstance(bounds, Mapping) and n not in bounds:
+            return np.zeros(x.shape, bool)
+        return x >= bounds[n] if greater else x <= bounds[n]
+
+    going, before, total = np.ones(1), 0, 0.0
+    for n in [*stages.numbers, last]:
+        going = np.convolve(going, binom.pmf(np.arange(n - before + 1), n - before, test.null))
+        before, x = n, np.arange(n + 1)
+        rejects = beyond(final, n, x)
+        if n == last:
+            return total + float(going[rejects].sum())
+        claimed, closed = beyond(stages.claims, n, x), beyond(stages.closes, n, x)
+        total += float(going[claimed | (closed & rejects)].sum())
+        futile = np.zeros(n + 1, bool)
+        if n in stages.stops:
+            futile = x <= stages.stops[n] if greater else x >= stages.stops[n]
+        going = np.where(claimed | closed | futile, 0.0, going)
+    return total
 
 
 def _finals(protocol: Protocol, test: TestSection) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -93,33 +128,33 @@ def _finals(protocol: Protocol, test: TestSection) -> tuple[NDArray[np.int64], N
     return n, binom.pmf(n, protocol.size, p)
 
 
-def _stages(protocol: Protocol, test: TestSection, rejected: int) -> tuple[dict[int, int], dict[int, int], bool] | None:
-    """The counts at which looks claim a test, and at which its binding futility bound stops, by number of patients; and
-    whether something may be documented later. None where it cannot be said."""
+def _stages(protocol: Protocol, test: TestSection, rejected: int) -> _Stages | None:
+    """What looks do with a test. None where it cannot be said."""
     plan, numbers, greater = protocol.plan, protocol.numbers.looks, test.alternative == "greater"
-    high: dict[int, int] = {}
-    low: dict[int, int] = {}
-    bounded = False
+    found = _Stages()
     claims = [r for r, rule in enumerate(plan.rules) if rule.test]  # as `numbers.shown` has them
     for r, section, rule in written(protocol.looks):
         planned = plan.rules[r]
         stops = test.binding and isinstance(rule, SpendingRule) and rule.then == "futility" and rule.test == test.name
-        if planned.test != test.name and not stops:
+        closes = planned.then == CLOSES
+        if planned.test != test.name and not stops and not closes:
             continue
         n = patients_at(section, protocol.levels.planned)
         counted = plan.watched[planned.watched] if planned.watched >= 0 else None
         if n is None or counted is None or numbers is None or counted.endpoint != test.endpoint:
             return None
-        upward = greater != stops
-        if test.population != "infused" or planned.at_least != upward:
+        if test.population != "infused" or planned.at_least != (greater != stops):
             return None
+        if closes and (plan.in_calendar or plan.graph or counted != watched(test.endpoint)):
+            return None  # who else is enrolled by then depends on the calendar
         if counted != watched(test.endpoint) and not counted.toxic:
-            bounded = True
+            found.bounded = True
             if not greater:
                 return None
         if stops:
-            low[n] = int(numbers.bounds[r, n])
-        else:
-            bound = int(numbers.shown[claims.index(r), rejected, n])
-            high[n] = bound if n not in high else min(high[n], bound) if greater else max(high[n], bound)
-    return high, low, bounded
+            found.stops[n] = int(numbers.bounds[r, n])
+            continue
+        bounds = found.closes if closes else found.claims
+        bound = int(numbers.bounds[r, n] if closes else numbers.shown[claims.index(r), rejected, n])
+        bounds[n] = bound if n not in bounds else min(bounds[n], bound) if greater else max(bounds[n], bound)
+    return found

@@ -113,7 +113,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
         "cells_left_out": len(cells) - len(shown) if shown else 0,
         "sizes": None if exact_sizes.empty else sizes.sizes_table(exact_sizes, "sizes"),
         "sizes_of_times": None if of_times.empty else reruns.sizes_of_times_table(of_times, "sizes-of-times"),
-        "excess": [*([] if exact_sizes.empty else sizes.excess(exact_sizes)), *sizes.over_looks_in_words(result)],
+        "excess": [] if exact_sizes.empty else sizes.excess(exact_sizes),
         "posterior_method": not exact_sizes.empty and bool((exact_sizes["method"] == "posterior").any()),
         "over_looks": not exact_sizes.empty and bool(exact_sizes["looks"].notna().any()),
         "count_method": not exact_sizes.empty and bool((exact_sizes["method"] == "count").any()),

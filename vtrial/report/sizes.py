@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from scipy.stats import binom
 
-from vtrial.conduct.windows import watched
-from vtrial.decisions import CLOSES
 from vtrial.design.one_sample import size_and_power
+from vtrial.exact.size import size_of
 from vtrial.look_characteristics import END
 from vtrial.protocol import Protocol
 from vtrial.report.tables import MOST_ROWS, drawn
 from vtrial.report.words import number, percent
-from vtrial.rule_bounds import patients_at
 from vtrial.scenario import TestSection
 
 if TYPE_CHECKING:
@@ -28,7 +25,8 @@ def sizes(result: "Result") -> pd.DataFrame:
 
     Columns: test, endpoint, null, method, alpha (NaN for "posterior" and "count"), population, n (the most frequent
     number of patients), critical, size (at n), n_low, n_high (that occurred), low, high (least and greatest size
-    there), mean (size over trials), looks (size over its looks and the end, where it can reject at looks; else NaN).
+    there), mean (size over trials), looks (size over its looks and the end, where it can reject at looks; else NaN; a
+    binding futility bound counts, with which the size at n alone is not the test's).
     The size is that of the test alone, every patient having the endpoint with the null's rate, at every dose alike (in
     a world, `each_dose = true`): where doses differ and their mix has that rate, a size is smaller, or at looks with
     doses in order another. Where there are looks,
@@ -74,68 +72,9 @@ def levels_of(protocol: Protocol, test: TestSection) -> Iterator[tuple[Any, floa
 
 
 def _over_looks(protocol: Protocol, test: TestSection) -> float:
-    """P(the test rejects at a look or at the end) at its null, were no look to stop for anything else; NaN where it
-    cannot reject at looks, or these count something else than the end, or numbers that vary.
-
-    A look that ends enrolment is followed by the final test of its patients.
-    """
-    plan, numbers, looks = protocol.plan, protocol.numbers.looks, protocol.looks
-    closing = [r for r, rule in enumerate(plan.rules) if rule.then == CLOSES]
-    mine = [r for r, rule in enumerate(plan.rules) if rule.test == test.name] + closing
-    planned = protocol.levels.planned
-    if not mine or plan.graph or looks is None or numbers is None or planned is None or test.population != "infused":
-        return math.nan
-    at = {r: patients_at(looks.sections[plan.rules[r].look], planned) for r in mine}
-    alike = all(plan.rules[r].time is None for r in mine)
-    alike = alike and all(plan.watched[plan.rules[r].watched] == watched(test.endpoint) for r in mine)
-    if None in at.values() or not alike or max(n or 0 for n in at.values()) > planned:
-        return math.nan
-    if closing and plan.in_calendar:
-        return math.nan
-    final = protocol.numbers.bounds[test.name]
-
-    def rejects(x: Any, n: int) -> Any:
-        return x >= final[n] if test.alternative == "greater" else x <= final[n]
-
-    going, before, total = np.ones(1), 0, 0.0
-    for n in sorted({n for n in at.values() if n is not None} | {planned}):
-        going = np.convolve(going, binom.pmf(np.arange(n - before + 1), n - before, test.null))
-        before, x = n, np.arange(n + 1)
-        if n == planned:
-            total += float(going[rejects(x, n)].sum())
-            break
-        fired = {
-            r: (x >= numbers.bounds[r, n] if plan.rules[r].at_least else x <= numbers.bounds[r, n])
-            for r in mine
-            if at[r] == n
-        }
-        claimed, closed = np.zeros(n + 1, bool), np.zeros(n + 1, bool)
-        for r, here in fired.items():
-            claimed, closed = (claimed, closed | here) if r in closing else (claimed | here, closed)
-        total += float(going[claimed | (closed & rejects(x, n))].sum())
-        going = np.where(claimed | closed, 0.0, going)
-    return total
-
-
-def over_looks_in_words(result: "Result") -> list[str]:
-    """A sentence for each test whose exact size over its looks is above its alpha, or, where it has none, above that of
-    its final analysis alone."""
-    said: dict[str, None] = {}
-    for protocol in result.protocols:
-        for test in (test for test in protocol.tests if not test.timed and not protocol.plan.graph):
-            size, planned = _over_looks(protocol, test), protocol.levels.planned
-            if math.isnan(size) or planned is None:
-                continue
-            alpha = math.nan if test.method in ("posterior", "count") else protocol.levels.alpha(test.name, 0)
-            bound = np.array([protocol.numbers.bounds[test.name][planned]])
-            alone = float(size_and_power(bound, np.array([planned]), test.null, test.alternative)[0])
-            if size > (alone if math.isnan(alpha) else alpha) + 1e-9:
-                level = "" if math.isnan(alpha) else f"; its alpha is {alpha:g}"
-                said[
-                    f"Over its looks the test '{test.name}' of the null {percent(test.null)} has an exact size of "
-                    f"{size:.4f}, its final analysis alone {alone:.4f}{level}."
-                ] = None
-    return list(said)
+    """`size_of` where the test can reject at looks and that is exact; else NaN. Under a graph alphas differ: NaN."""
+    known = None if protocol.plan.graph else size_of(protocol, test)
+    return known.size if known is not None and known.looks and not known.bounded else math.nan
 
 
 def sizes_table(table: Any, name: str) -> Markup:
@@ -145,7 +84,7 @@ def sizes_table(table: Any, name: str) -> Markup:
         n, critical = row["n"], row["critical"]
         sign, possible = ("≥", critical <= n) if row["alternative"] == "greater" else ("≤", critical >= 0)
         at_looks = not math.isnan(row["looks"])
-        above = row["size"] > row["alpha"]
+        above = row["size"] > row["alpha"] and not at_looks
         rows.append(
             {
                 "test": row["test"],
@@ -159,7 +98,7 @@ def sizes_table(table: Any, name: str) -> Markup:
                 "range": number(row["low"])
                 if row["n_low"] == row["n_high"]
                 else f"{row['low']:.4f} – {row['high']:.4f}",
-                "mean": f"{row['mean']:.4f}{' > alpha' if row['mean'] > row['alpha'] else ''}",
+                "mean": f"{row['mean']:.4f}{' > alpha' if row['mean'] > row['alpha'] and not at_looks else ''}",
                 "looks": f"{row['looks']:.4f}{' > alpha' if at_looks and row['looks'] > row['alpha'] else ''}"
                 if at_looks
                 else "–",
@@ -179,14 +118,18 @@ def sizes_table(table: Any, name: str) -> Markup:
 
 
 def excess(table: Any) -> list[str]:
-    """A sentence for each test whose exact size exceeds its alpha, at one n or on average over those that occurred."""
+    """A sentence for each test whose exact size exceeds its alpha: over its looks and the end where it can reject at
+    looks, else at one n or on average over those that occurred."""
     sentences = []
     for (test, method, alpha), rows in table.groupby(["test", "method", "alpha"], sort=False):
-        above = rows[(rows["size"] > alpha) | (rows["mean"] > alpha)]
+        at_end = rows["looks"].isna() & ((rows["size"] > alpha) | (rows["mean"] > alpha))
+        above = rows[at_end | (rows["looks"] > alpha)]
         if above.empty:
             continue
-        worst = above.loc[above["mean"].idxmax()]
-        if worst["n_low"] == worst["n_high"]:
+        worst = above.loc[above["mean"].where(above["looks"].isna(), above["looks"]).idxmax()]
+        if not math.isnan(worst["looks"]):
+            size = f"{worst['looks']:.4f} over its looks and the end, at n = {worst['n']}"
+        elif worst["n_low"] == worst["n_high"]:
             size = f"{worst['size']:.4f} at n = {worst['n']}"
         else:
             occurred = f"the n that occurred ({worst['n_low']} to {worst['n_high']}), and up to {worst['high']:.4f}"
