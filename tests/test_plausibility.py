@@ -1,6 +1,8 @@
 """What can be read and cannot be meant: refused where its mirror is, said where it is legal and likely a slip."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from scipy.stats import binom
 
 from tests.test_scenario import protocol_of, read, refusal
 from tests.test_scenario_looks import CR, PFS, PLAIN, look, rule
-from vtrial import InputError
+from vtrial import InputError, cli
 from vtrial.evidence import Evidence
 from vtrial.exact.size import size_of
 from vtrial.plausibility import warnings
@@ -96,6 +98,14 @@ BAD: dict[str, tuple[str, str]] = {
     "shares that overflow": (
         '[[arm]]\ndoses = { "300" = 1e308, "450" = 1e308 }\n',
         "[[arm]] number 1 doses.300 = 1e+308: input should be less than or equal to 1000000000",
+    ),
+    "a prior beyond numbers": (
+        look() + rule("predictive", prior="[1e15, 1.0]"),
+        "[[look]] 'interim' rule 'predictive' prior: [1000000000000000.0, 1.0]: a and b of a beta distribution are at",
+    ),
+    "a test's prior beyond numbers": (
+        'method = "posterior"\nprobability = 0.975\nprior = [1e15, 1e15]\n',
+        "[[test]] 'orr' prior: [1000000000000000.0, 1000000000000000.0]: a and b of a beta distribution are at most",
     ),
     "hardly any accrual": ("[calendar]\naccrual_per_month = 1e-300\n", "accrual_per_month = 1e-300: input should be"),
     "visits within a day": (
@@ -332,3 +342,19 @@ def test_one_warning_for_the_cells_of_a_sweep(evidence: Evidence, posterior: Pos
     sizes = [size_of(one, cell.design.test[0]).size for one, cell in zip(protocols, cells, strict=True)]  # type: ignore[union-attr]
     assert f"is {max(sizes):.4f}, above" in said
     assert "test.t.method = normal, the largest; so in 2 other cells)" in said
+
+
+def test_the_command_line_and_the_report_say_it_beside_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], posterior: Posterior
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["vtrial", "run", "x.toml", "--trials", "40", "--out", "results"])
+    Path("x.toml").write_text(POCOCK + '[world]\ntruth = { orr = 0.1 }\n[simulation]\nendpoints = ["orr"]\n')
+    cli.main()
+    printed = capsys.readouterr().err.splitlines()
+    [line] = [line for line in printed if line.startswith("warning: ")]
+    assert "[[test]] 't': the exact size of this normal test at its null (10%) over its looks and the end is" in line
+    assert line.endswith("is 0.0575, above alpha = 0.025.")
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert page.index("over its looks and the end is 0.0575, above alpha = 0.025") < page.index("<nav")
+    assert "has an exact size of 0.0575 over its looks and the end" in page  # in the section on sizes

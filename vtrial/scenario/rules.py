@@ -19,6 +19,8 @@ Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Patients = Annotated[int, Field(ge=1)]
 
+MOST = 1_000_000  # of a and b of a beta prior: beyond, beta-binomial probabilities lose their digits
+
 # A beta distribution [a, b], or a mixture of them [[weight, a, b], ...].
 Prior = list[Positive] | list[list[Positive]]
 
@@ -93,7 +95,7 @@ class PosteriorRule(_Counting):
     @field_validator("prior")
     @classmethod
     def _prior(cls, prior: Any) -> Any:
-        return _beta(prior)
+        return beta(prior)
 
     @model_validator(mode="after")
     def _one(self) -> "PosteriorRule":
@@ -122,7 +124,7 @@ class PredictiveRule(_Counting):
     @field_validator("prior")
     @classmethod
     def _prior(cls, prior: Any) -> Any:
-        return _beta(prior)
+        return beta(prior)
 
     @model_validator(mode="after")
     def _one(self) -> "PredictiveRule":
@@ -285,8 +287,11 @@ def _not_always(rule: Any) -> Any:
     return rule
 
 
-def _beta(prior: Any) -> Any:
+def beta(prior: Any) -> Any:
+    """A beta distribution [a, b], or a mixture of them, as it was given. Raises `ValueError` for anything else."""
     mixture = cast(Sequence[Any], prior)
+    if any(number > MOST for part in mixture for number in (part if isinstance(part, list) else [part])):
+        raise ValueError(f"{prior!r}: a and b of a beta distribution are at most {MOST:,}: it is a point")
     if isinstance(mixture[0] if mixture else 0.0, list):
         if any(len(part) != 3 for part in mixture) or abs(sum(part[0] for part in mixture) - 1.0) > 1e-9:
             raise ValueError(f"{prior!r} is not a mixture of betas: [[weight, a, b], ...] whose weights sum to 1")

@@ -11,6 +11,7 @@ from vtrial.design.spending import Classical, Spending
 from vtrial.estimate.proportions import Endpoint
 from vtrial.estimate.times import TIME_ENDPOINTS, TIME_METHODS, Scale, TimeEndpoint, TimeMethod
 from vtrial.scenario.calendar import MONTHS, Positive
+from vtrial.scenario.rules import beta
 
 Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
@@ -70,6 +71,11 @@ class TestSection(BaseModel):
         if null >= most:
             raise PydanticKnownError("less_than", {"lt": most})
         return null
+
+    @field_validator("prior")
+    @classmethod
+    def _prior(cls, prior: list[float] | None) -> list[float] | None:
+        return prior if prior is None else beta(prior)
 
     @model_validator(mode="after")
     def _check(self) -> "TestSection":
