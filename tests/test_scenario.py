@@ -113,7 +113,8 @@ def test_what_the_shipped_scenarios_sweep() -> None:
     nulls = ({"pfs_median": 4}, {"pfs_median": 4, "scale": "latent"})
     assert swept("pfs-benchmark") == [{"world.truth": truth} for truth in ("posterior", *nulls)]
     assert swept("next-trial") == [{"world.between_trial_sd": sd} for sd in (0.0, 0.3, 0.5)]
-    assert swept("karmma-type-one-error") == [{"world.truth": {"orr": 0.5, "cr": 0.1}}, {"world.truth": {"cr": 0.1}}]
+    at_nulls = [{"each_dose": True, "orr": orr, "cr": 0.1} for orr in (0.5, 0.734)]
+    assert swept("karmma-type-one-error") == [{"world.truth": truth} for truth in at_nulls]
     cuts = [cell["calendar.data_cut"] for cell in swept("follow-up")]
     assert cuts == [{"months_after_last_infusion": months} for months in (6, 9, 12, 18, 24)]
     sizes = [cell["cohort.enrolled"] for cell in swept("karmma-sample-size")]
@@ -662,16 +663,6 @@ def test_a_part_above_its_whole_is_refused(
     with pytest.raises(InputError) as caught:
         fixed(truth, posterior, evidence, "here")
     assert str(caught.value).startswith(f"here: {said}")
-
-
-def test_a_world_does_not_change_with_the_design(evidence: Evidence, posterior: Posterior) -> None:
-    """A scalar holds at the study's own mix, whatever doses the scenario uses."""
-    stated = "[world]\ntruth = { orr = 0.5 }\n"
-    plain = protocol_of(PLAIN + stated, evidence, posterior)
-    high = protocol_of('[[arm]]\ndoses = { "450" = 1 }\n' + stated, evidence, posterior)
-    np.testing.assert_array_equal(plain.worlds.intercept, high.worlds.intercept)
-    at_450 = expit(high.worlds.intercept[0, Step.RESPONSE] + high.worlds.slope[0, Step.RESPONSE] * high.log2_doses)
-    assert at_450.item() > 0.5
 
 
 def test_attrition_is_a_probability_or_the_fitted_one(evidence: Evidence, posterior: Posterior) -> None:

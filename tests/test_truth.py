@@ -1,17 +1,19 @@
 """Stated medians of progression-free survival hold, and at full follow-up the visits document every response."""
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import vtrial
 from vtrial import engine, truth
-from vtrial.curves import DAYS
+from vtrial.curves import DAYS, Rate, Step
 from vtrial.evidence import Evidence
 from vtrial.exact import true_rates
+from vtrial.planned import Planned
 from vtrial.posterior import Posterior
-from vtrial.protocol import Protocol, prepare
+from vtrial.protocol import Protocol, planned, prepare
 from vtrial.world import World
 
 TRIALS = 1000
@@ -42,7 +44,8 @@ def free_at_four(protocol: Protocol, world: World, *, latent: bool) -> tuple[flo
 def test_a_stated_median_is_the_median(
     protocol: Protocol, evidence: Evidence, posterior: Posterior, latent: bool, shape: str
 ) -> None:
-    worlds = truth.at_pfs_median(4.0, posterior, evidence, "x", latent=latent)
+    patients = planned(protocol.design, evidence, posterior, "x")
+    worlds = truth.at_pfs_median(4.0, truth.posterior_mean(posterior), patients, "x", latent=latent)
     world = worlds[0 if shape == "exponential" else 1]
     share, error = free_at_four(protocol, world, latent=latent)
     # Left out of the closed form: whole days, and the few deaths from CRS (about 0.5% of patients).
@@ -51,12 +54,17 @@ def test_a_stated_median_is_the_median(
     assert (other - 0.5) * (1 if latent else -1) > 10 * error, "the two scales differ, so the test can fail"
 
 
-def test_at_pfs_median_is_fixed(evidence: Evidence, posterior: Posterior) -> None:
+def test_at_pfs_median_is_fixed_but_for_the_dose(evidence: Evidence, posterior: Posterior) -> None:
+    """Of a design of one dose, at the reference, it is the stated world; else the doses are alike."""
+    mean = truth.posterior_mean(posterior)
+    patients = replace(Planned.of_study(evidence, 1.0), doses=(300.0,), share=np.ones(1))
     for latent, scale in ((False, "documented"), (True, "latent")):
-        own = truth.at_pfs_median(4.0, posterior, evidence, "x", latent=latent)[1]
-        stated = truth.fixed({"pfs_median": 4.0, "scale": scale}, posterior, evidence, "x")  # type: ignore[dict-item]
-        for part in ("intercept", "slope", "survival"):
-            np.testing.assert_array_equal(getattr(own, part), getattr(stated, part))
+        own = truth.at_pfs_median(4.0, mean, patients, "x", latent=latent)[1]
+        stated = truth.fixed({"pfs_median": 4.0, "scale": scale}, posterior, evidence, "x", patients)
+        rates = [rate for rate in Rate if rate != Rate.DOSE]
+        np.testing.assert_allclose(own.survival[0, rates], stated.survival[0, rates], atol=1e-9)  # type: ignore[index]
+        np.testing.assert_allclose(own.intercept, stated.intercept, atol=1e-9)
+        assert own.survival[0, Rate.DOSE] == own.slope[0, Step.RESPONSE] == own.slope[0, Step.CR] == 0.0  # type: ignore[index]
 
 
 def test_at_full_follow_up_every_response_is_documented(protocol: Protocol, posterior: Posterior) -> None:

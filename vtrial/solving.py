@@ -19,6 +19,7 @@ from vtrial.report.answer_of_looks import known
 from vtrial.result import run
 from vtrial.scenario import Scenario, as_scenario, from_dict
 from vtrial.scenario.solve import SolveSection
+from vtrial.scenario.sweep import shown
 from vtrial.validation import first_problem
 
 Progress = Callable[[str, int, int], None]
@@ -215,7 +216,7 @@ def _sentence(section: SolveSection, table: pd.DataFrame, value: Any, lasting: A
     what = f"{section.metric} {target}"
     if section.limit is not None:
         what += f", with {section.limit.metric} at most {section.limit.at_most:g}"
-        what += "" if section.limit.truth is None else f" where {section.limit.truth}"
+        what += "" if section.limit.truth is None else f" where {shown(section.limit.truth)}"
     first, last = table["value"].iloc[0], table["value"].iloc[-1]
     if value is None:
         best = table["estimate"].max() if section.at_least is not None else table["estimate"].min()
