@@ -6,6 +6,7 @@ The map, in the order in which data flows:
         -> trial (cohort -> conduct -> estimate -> decisions) -> engine, exact -> characteristics -> result -> report
     files: outputs (the parts), folders (whole, or as they were), saved (a result read back)
     looks: rules, sequential -> protocol; interim -> the trial; look_characteristics, after_stopping, story
+    shared by all: model (words that several rooms write)
     beside it: design (bounds), calculators, solving, actual (real numbers against a design)
     model: what several of them share (random streams by name)
     and from the engine: replication (the paper's own numbers against replications), datasets (one trial, as ADaM)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED, months_in_words
+from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED, in_figures
 
 # In a pipe or a file, tables are as wide as they need to be.
 out = Console(
@@ -63,7 +63,7 @@ def plain(text: str) -> str:
 
 
 def limit(value: float) -> str:
-    return months_in_words(value, "g")
+    return in_figures(value, "g")
 
 
 def as_table(frame: Any) -> Table:

@@ -11,6 +11,7 @@ from vtrial.design.conditional import conditional_power
 from vtrial.design.counts import tail
 from vtrial.design.posterior import posterior_probability
 from vtrial.design.predictive import predictive_probability
+from vtrial.model.vocabulary import in_figures
 from vtrial.protocol import Protocol
 from vtrial.scenario.rules import (
     ConditionalRule,
@@ -57,8 +58,8 @@ class Judged:
                 way = "from" if self.at_least else "up to"
                 return f"median {_months(self.value)}, fires {way} {self.limit:g} months"
             if not np.isfinite(self.limit):
-                return f"z = {self.value:.3f}, cannot fire at this look"
-            return f"z = {self.value:.3f}, fires {'from' if self.at_least else 'up to'} {self.limit:.3f}"
+                return f"z = {in_figures(self.value, '.3f')}, cannot fire at this look"
+            return f"z = {in_figures(self.value, '.3f')}, fires {'from' if self.at_least else 'up to'} {self.limit:.3f}"
         if self.bound is None:
             return f"{self.count} of {self.n}, cannot fire at this look (no count of {self.n} does)"
         return f"{self.count} of {self.n}, fires " + (
@@ -67,7 +68,7 @@ class Judged:
 
 
 def _months(value: float) -> str:
-    return f"{value:.2f} months" if np.isfinite(value) else "not reached" if np.isinf(value) else "not estimable"
+    return f"{value:.2f} months" if np.isfinite(value) else "not reached" if np.isinf(value) else "not estimable yet"
 
 
 def judge(

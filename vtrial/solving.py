@@ -14,6 +14,7 @@ from vtrial import characteristics
 from vtrial.cells import prepared
 from vtrial.errors import InputError, nearest
 from vtrial.estimate.kaplan_meier import Z95
+from vtrial.model.vocabulary import in_figures
 from vtrial.protocol import Protocol
 from vtrial.report.answer_of_looks import known
 from vtrial.result import run
@@ -220,7 +221,7 @@ def _sentence(section: SolveSection, table: pd.DataFrame, value: Any, lasting: A
     first, last = table["value"].iloc[0], table["value"].iloc[-1]
     if value is None:
         best = table["estimate"].max() if section.at_least is not None else table["estimate"].min()
-        return f"No {section.key} from {first} to {last} reaches {what}; the best is {best:.4f}."
+        return f"No {section.key} from {first} to {last} reaches {what}; the best is {in_figures(best, '.4f')}."
     row = table[[repr(v) == repr(value) for v in table["value"]]].iloc[0]
     error = "exact" if row["method"] == "exact" else f"±{row['mcse']:.2g}"
     if row["method"] == "exact" and row["mcse"] > 0:

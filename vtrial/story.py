@@ -18,7 +18,7 @@ from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.errors import InputError
 from vtrial.judged import judge
 from vtrial.look_characteristics import END
-from vtrial.model.vocabulary import months_in_words
+from vtrial.model.vocabulary import in_figures
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 from vtrial.scenario import Scenario, as_scenario
@@ -141,7 +141,7 @@ def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dic
     if test.timed:
         curve = outcome.curves[test.endpoint, "all"]  # type: ignore[index]
         value, low, high = (float(getattr(curve, part)) for part in ("median", "low", "high"))
-        months = [months_in_words(v) for v in (value, low, high)]
+        months = [in_figures(v) for v in (value, low, high)]
         return row | {"value": value, "words": f"median {months[0]} months ({months[1]} to {months[2]}): {shown}"}
     n, x = int(getattr(outcome, test.population)), int(outcome.counts[test.endpoint])  # type: ignore[index]
     bounds = protocol.numbers.bounds[name]

@@ -17,6 +17,6 @@ def status_of(estimate: float) -> str:
     return NOT_REACHED if math.isinf(estimate) else ESTIMATED
 
 
-def months_in_words(value: float, form: str = ".1f") -> str:
-    """A number of months, or another figure, for people: "8.8", "NR" or "NE"."""
+def in_figures(value: float, form: str = ".1f") -> str:
+    """A figure for people: "8.8", "NR" or "NE"."""
     return format(value, form) if math.isfinite(value) else status_of(value)

@@ -108,8 +108,8 @@ def printed(trial: Trial, told: TimeSummaries) -> TimeSummaries:
 
 
 def _months(value: Any) -> float:
-    """Rounded to a tenth, as printed."""
-    return float(value) if np.isinf(value) else round(float(value), 1)
+    """Rounded to a tenth, as printed; +inf where it is not reached, or there is none."""
+    return round(float(value), 1) if np.isfinite(value) else float("inf")
 
 
 def _median_range(days: np.ndarray) -> tuple[float, float, float]:

@@ -8,7 +8,7 @@ import pandas as pd
 from vtrial.estimate.proportions import WORDS, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES
-from vtrial.model.vocabulary import NOT_REACHED, months_in_words, status_of
+from vtrial.model.vocabulary import NOT_REACHED, in_figures, status_of
 from vtrial.report import answer_of_looks
 from vtrial.report.words import capitalised, claim, claim_of, estimate, number, point
 from vtrial.report.words_of_looks import headlines
@@ -78,8 +78,8 @@ def sentence(result: "Result") -> str:
         tests = cells[0].design.ordered_tests()
         parts = [_shown(test, _number(result, f"{test.name}.reject", 0)) for test in tests]
         if not tests and metric.endswith(".rate"):
-            low, high = (result.value(f"{metric}.{q}")[0] for q in ("q025", "q975"))
-            parts = [f"{what} is {_number(result, metric, 0)} on average, {low:.3f} to {high:.3f} in 95% of trials"]
+            low, high = (in_figures(result.value(f"{metric}.{q}")[0], ".3f") for q in ("q025", "q975"))
+            parts = [f"{what} is {_number(result, metric, 0)} on average, {low} to {high} in 95% of trials"]
         if not tests:
             parts += [_median(result, endpoint) for endpoint in _timed(result)]
         return capitalised(f"{', and '.join(parts)}, {world} ({trials}; ± is one Monte Carlo standard error).")
@@ -230,7 +230,7 @@ def _share(result: "Result", metric: str, cell: int) -> str:
 
 
 def _month(value: float) -> str:
-    return months_in_words(value)
+    return in_figures(value)
 
 
 def _number(result: "Result", metric: str, cell: int) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import pandas as pd
 
-from vtrial.model.vocabulary import months_in_words
+from vtrial.model.vocabulary import in_figures
 from vtrial.report.words import point
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def medians(result: "Result", endpoint: str) -> Any:
     data["open"] = ~data["q975"].map(math.isfinite)
     data["from"], data["to"] = data["q025"].clip(upper=end), data["q975"].clip(upper=end)
     for q in ("q025", "q50", "q975"):
-        data[f"{q}_words"] = [months_in_words(v) for v in data[q]]
+        data[f"{q}_words"] = [in_figures(v) for v in data[q]]
     data["middle"] = [v if math.isfinite(v) else None for v in data["q50"]]
     data = data.drop(columns=["q025", "q50", "q975"])
     y = alt.Y("cell:N", title=None, sort=list(dict.fromkeys(data["cell"])), axis=alt.Axis(labelLimit=360, grid=True))

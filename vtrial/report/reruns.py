@@ -13,7 +13,7 @@ from vtrial import engine, truth
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint
-from vtrial.model.vocabulary import months_in_words
+from vtrial.model.vocabulary import in_figures
 from vtrial.protocol import Protocol, planned
 from vtrial.report.tables import drawn
 from vtrial.world import World
@@ -150,8 +150,8 @@ def visits_varied_table(table: pd.DataFrame, id_: str) -> Markup:
     labels, spanners = {"what": ""}, {}
     for endpoint in (endpoint for endpoint in ENDPOINTS if f"{endpoint}.q50" in table):
         q50, q025, q975 = (table[f"{endpoint}.{part}"] for part in ("q50", "q025", "q975"))
-        frame[endpoint] = [months_in_words(value) for value in q50]
-        frame[f"{endpoint} range"] = [" – ".join(map(months_in_words, pair)) for pair in zip(q025, q975, strict=True)]
+        frame[endpoint] = [in_figures(value) for value in q50]
+        frame[f"{endpoint} range"] = [" – ".join(map(in_figures, pair)) for pair in zip(q025, q975, strict=True)]
         frame[f"{endpoint} nr"] = [f"{share:.1%}" for share in table[f"{endpoint}.nr"]]
         labels |= {endpoint: "median", f"{endpoint} range": "95% of trials", f"{endpoint} nr": "NR in"}
         spanners[f"median {endpoint.upper()}, months"] = [endpoint, f"{endpoint} range", f"{endpoint} nr"]

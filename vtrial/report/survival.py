@@ -15,7 +15,7 @@ from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
 from vtrial.estimate.times import TIME_ENDPOINTS, WORDS, TimeEndpoint
-from vtrial.model.vocabulary import NE_SHARE, months_in_words
+from vtrial.model.vocabulary import NE_SHARE, in_figures
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence
@@ -212,7 +212,7 @@ def _published(evidence: "Evidence", endpoint: str) -> pd.DataFrame:
         return pd.DataFrame()
     row: Any = evidence.facts.loc[fact]
     value, low, high = (float(row[c]) for c in ("value", "low", "high"))
-    words = [months_in_words(v, "g") for v in (value, low, high)]
+    words = [in_figures(v, "g") for v in (value, low, high)]
     what = f"published median, 95% interval: {words[0]} ({words[1]} to {words[2]})"
     shown = {"what": what, "value": value, "low": low, "high": high, "half": 0.5}
     return pd.DataFrame([shown | {"open": not math.isfinite(high)}])

@@ -12,7 +12,7 @@ from vtrial.characteristics.survival import name
 from vtrial.curves import DAYS
 from vtrial.estimate.times import LANDMARKS, WORDS
 from vtrial.evidence.times import months_between
-from vtrial.model.vocabulary import months_in_words
+from vtrial.model.vocabulary import in_figures
 from vtrial.report.tables import drawn
 from vtrial.report.words import capitalised, number
 
@@ -219,7 +219,7 @@ def _told(told: pd.DataFrame, statistic: str) -> str:
 
 
 def _shown(value: Any, form: str) -> str:
-    return months_in_words(float(value), form)
+    return in_figures(float(value), form)
 
 
 def _in_words(protocol: "Protocol", curve: Any) -> str:
