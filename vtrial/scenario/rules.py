@@ -198,7 +198,10 @@ class ToxicityRule(_Counting):
 
 
 class MedianRule(_Rule):
-    """The Kaplan-Meier median of a time is at least, or at most, so many months."""
+    """The Kaplan-Meier median of a time is at least, or at most, so many months.
+
+    A median that is not reached is at least so many where follow-up passes them; of nobody no rule fires.
+    """
 
     kind: Literal["median"]
     endpoint: TimeEndpoint

@@ -28,10 +28,12 @@ class TestSection(BaseModel):
     method of a rate: "exact" (default), "normal", "posterior", or "count": reject from `count` patients on ("less": up
     to it), as Simon's designs state it. Of a time: "log-rank", one-sample against an
     exponential curve whose median is null; or "median", reject where the lower limit of the Kaplan-Meier median
-    (two-sided 1 - 2 alpha, log-log scale) is above null. spending: how alpha is spent over the looks that have this
-    test's rule of kind "spending" for success. beta, assumed: the type II error at an assumed rate (or median), spent
-    over the looks that have its rule for futility, and nowhere else. binding: the bounds for success count on the
-    trial's stopping there. scale, for "log-rank": whether that curve is of progression
+    (two-sided 1 - 2 alpha, log-log scale) is above null; one that is not reached is so where follow-up passes null, one
+    that is not estimable never, and where nobody had the event by null the n then at risk must do: 2^-n <= alpha.
+    spending: how alpha is spent over the looks that have this test's rule of kind "spending" for success. beta,
+    assumed: the type II error at an assumed rate (or median), spent over the looks that have its rule for futility, and
+    nowhere else. binding: the bounds for success count on the trial's stopping there. scale, for "log-rank": whether
+    that curve is of progression
     as visits document it ("documented", the default), or as it happens ("latent").
     """
 
