@@ -1,5 +1,7 @@
 """Posteriors for tests that are not about fitting: draws of the prior, laid into the cache where the fit would be."""
 
+import json
+
 import numpy as np
 import xarray as xr
 
@@ -14,8 +16,8 @@ SHAPE = (2, 20)  # chains, draws
 ESS = 40.0
 
 
-def cached(evidence: Evidence, seed: int = 0) -> Posterior:
-    """A posterior of the study, whose draws are those of its prior, where `posterior_of` looks for it."""
+def tree(evidence: Evidence, seed: int = 0) -> xr.DataTree:
+    """A posterior of the study in ArviZ's layout, whose draws are those of its prior."""
     rng = np.random.default_rng(seed)
     steps = sorted(step for system in evidence.systems for step in STEPS_OF[system])
     dosed = [step for step in steps if step in DOSED]
@@ -43,11 +45,17 @@ def cached(evidence: Evidence, seed: int = 0) -> Posterior:
     }
     if parameters := len(flags.layout(evidence).names):
         groups["described"] = flags.natural(0.3 * rng.normal(size=(*SHAPE, parameters)), evidence, 1.0)
-    tree = xr.DataTree.from_dict(groups)
+    return xr.DataTree.from_dict(groups)
+
+
+def cached(evidence: Evidence, seed: int = 0, **attributes: str) -> Posterior:
+    """The same, where `posterior_of` looks for it. attributes: of the tree."""
+    made = tree(evidence.without_unfitted(json.loads(attributes.get("unfitted", "{}"))), seed)
     key = store.key_of(evidence, 1.0, Settings())
-    tree.attrs.update(study=evidence.study, key=key, discount=1.0, settings="{}", fit_version=store.FIT_VERSION)
+    made.attrs.update(study=evidence.study, key=key, discount=1.0, settings="{}", fit_version=store.FIT_VERSION)
+    made.attrs.update(attributes)
     folder = places.cache_folder() / "posteriors" / f"{evidence.study}-{key[:16]}"
-    store.save(tree, folder)
+    store.save(made, folder)
     found = store.load(folder)
     assert found is not None
     return found

@@ -70,20 +70,23 @@ def impossible(evidence: Evidence, expected: np.ndarray) -> list[str]:
     points = mean + 0.5 * sd * host_rng(0, HostStream.STARTS).normal(size=(8, len(mean)))
     x = np.asarray(evidence.log2_doses)
 
-    def lost(read: Evidence) -> set[str]:
+    def lost(read: Evidence, slope: bool) -> set[str]:
         told = published(read.for_models(), expected)
         data, grid = arrays(told), Grid(told.schedule)
-        parts = jax.jit(jax.vmap(lambda rates: terms(rates, x, data, grid)))(points)
-        slopes = jax.jit(jax.vmap(jax.jacrev(lambda rates: terms(rates, x, data, grid))))(points)
-        return {
-            name
-            for name in parts
-            if not (np.isfinite(parts[name]) & np.isfinite(np.asarray(slopes[name])).all(1)).any()
-        }
 
-    parts = lost(evidence)
+        def of(rates: Any) -> dict[str, Any]:
+            return terms(rates, x, data, grid)
+
+        found = jax.jit(jax.vmap(jax.jacrev(of) if slope else of))(points)
+        finite = {name: np.isfinite(np.asarray(part)).reshape(len(points), -1).all(1) for name, part in found.items()}
+        return {name for name, ok in finite.items() if not ok.any()}
+
+    slope = not lost(evidence, False)
+    parts = lost(evidence, slope)
     facts = [f for f in evidence.reads("survival") if any(f.startswith(_ABOUT[part]) for part in parts)]
-    alone = [fact for fact in facts if evidence.spared(fact) and not lost(evidence.without_facts([fact])) & parts]
+    alone = [
+        fact for fact in facts if evidence.spared(fact) and not lost(evidence.without_facts([fact]), slope) & parts
+    ]
     return alone or facts or ["those on times together"]
 
 
