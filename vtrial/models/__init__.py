@@ -2,6 +2,6 @@
 
 One clinical process a file; each says which published counts inform which of its steps (`counts`). `inputs` lets the
 models read, and says what they did. `ladder` makes one joint `pm.Model` of the steps, and everything that may change
-without a new compilation enters as `pm.Data`. `fit` fits, `sampling` samples, diagnoses and refuses; `centred` corrects the fit of times against trials simulated at its draws
-(`simulated`).
+without a new compilation enters as `pm.Data`. `fit` fits, `sampling` samples, diagnoses and refuses; `centred` corrects
+the fit of times against trials simulated at its draws (`simulated`).
 """
