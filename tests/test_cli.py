@@ -1,6 +1,7 @@
 """The command line: help, answer and files; bad input ends in one line; nothing half-written is left."""
 
 import contextlib
+import inspect
 import json
 import os
 import re
@@ -12,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import typer
 from filelock import FileLock
 
 import vtrial
@@ -134,6 +137,25 @@ def test_help_is_worth_reading(call: Call, command: list[str], words: list[str])
     text = re.sub(r"[\s│]+", " ", said.out)
     for word in words:
         assert word.lower() in text.lower(), said.out
+
+
+def test_help_shows_its_texts_as_they_are_written(call: Call) -> None:
+    """Each text of each command, what stands in brackets too: `[solve]` is no markup."""
+
+    def inside(one: Any, *path: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+        texts = [inspect.getdoc(one.callback) or ""] if path and not getattr(one, "commands", None) else []
+        yield path, [*texts, *(option.help for option in one.params if getattr(option, "help", None))]
+        for name, command in getattr(one, "commands", {}).items():
+            yield from inside(command, *path, name)
+
+    brackets = 0
+    for path, texts in inside(typer.main.get_command(cli.app)):
+        shown = re.sub(r"[\s│]+", " ", call(*path, "--help").out)
+        for text in texts:
+            for paragraph in text.split("\n\n"):
+                brackets += "[" in paragraph
+                assert " ".join(paragraph.split()) in shown, (path, paragraph)
+    assert brackets >= 3
 
 
 def test_no_command_shows_the_help(call: Call) -> None:

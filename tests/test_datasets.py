@@ -1,14 +1,16 @@
 """One virtual trial as data sets: the same numbers as its run, read back from every format, and by R."""
 
 import csv
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyreadstat
 import pytest
 
-from vtrial import InputError
+from vtrial import InputError, OutputError
 from vtrial.datasets import LABELS, datasets, save
 from vtrial.estimate import kaplan_meier
 from vtrial.posterior import Posterior
@@ -108,6 +110,22 @@ def test_every_format_reads_back(tables: dict[str, pd.DataFrame], tmp_path: Path
     dates = pyreadstat.read_xport(folder / "adsl.xpt")[0]["TRTSDT"]
     infused = tables["ADSL"]["TRTSDT"].notna()
     assert list(dates[infused]) == list(tables["ADSL"]["TRTSDT"][infused])
+
+
+def test_a_transport_file_that_a_full_disk_cut_short_is_refused(
+    tables: dict[str, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer ends as if nothing had happened."""
+    write = pyreadstat.write_xport
+
+    def cut_short(table: pd.DataFrame, path: str, **options: Any) -> None:
+        write(table, path, **options)
+        os.truncate(path, os.path.getsize(path) // 2)
+
+    monkeypatch.setattr(pyreadstat, "write_xport", cut_short)
+    with pytest.raises(OutputError, match="No space left on device; it is as it was"):
+        save(tables, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_fit_version_5_transport_files(tables: dict[str, pd.DataFrame]) -> None:

@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Monte Carlo virtual trials: models fitted to one published trial, thousands of the next one.\n\n"
-    "Start with `vtrial run karmma`; the posterior is fitted once (about a minute and a half) and kept.",
+    "Start with vtrial run karmma; the posterior is fitted once (about a minute and a half) and kept.",
 )
 app.add_typer(calculators.app, name="design")
 app.command()(questions.decide)
@@ -286,7 +286,7 @@ def main() -> None:
 def _ended() -> tuple[int, str]:
     """How the command ended: its status, and what to say of it."""
     try:
-        status = command()(standalone_mode=False)
+        status = command()(standalone_mode=False, prog_name="vtrial")
     except InputError as problem:
         return 2, str(problem)
     except OutputError as problem:

@@ -6,6 +6,7 @@ study's first enrolment. ADCH, which is none of CDISC's, holds every other flag 
 parameter.
 """
 
+import errno
 import os
 from datetime import date
 from pathlib import Path
@@ -150,3 +151,5 @@ def _write_xpt(path: Path, name: str, table: pd.DataFrame) -> None:
         file_label=f"Virtual trial: {name}",
         column_labels=[LABELS[column] for column in table.columns],
     )
+    if len(pyreadstat.read_xport(str(path))[0]) != len(table):  # its writer says nothing of a full disk
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
