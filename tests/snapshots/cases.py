@@ -98,9 +98,7 @@ def small() -> contextlib.AbstractContextManager[object]:
     """The small posterior wherever a study's is asked for."""
     found = contextlib.ExitStack()
     for room in ("vtrial.cells", "vtrial.replication"):
-        found.enter_context(
-            mock.patch(f"{room}.posterior_of", lambda read, discount=1.0: small_posterior(read, discount))
-        )
+        found.enter_context(mock.patch(f"{room}.posterior_of", _small))
     return found
 
 
