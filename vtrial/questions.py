@@ -22,7 +22,9 @@ def decide(
     """What a scenario's looks and tests say of a trial's actual numbers; nothing is fitted or simulated.
 
     The file has a [[look]] for each look held so far, and one named "end" for the final analysis:
-    name = "interim", infused = 64, counts = { "orr@3" = 40 }.
+    name = "interim", infused = 64, counts = { "orr@3" = 40 }; of a look whose patients need follow-up infused, or
+    evaluable, is how many have it. At other numbers than planned the bounds are worked out for the actual ones, which
+    assumes timing_independent_of_results = true, or the data are refused.
     """
     from vtrial.actual import decide as by_rules
 

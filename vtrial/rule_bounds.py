@@ -212,9 +212,19 @@ def limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> l
 
 
 def refuse_crossing(
-    section: LookSection, rules: list[RulePlan], tables: list[Table], look: int, capacity: int, where: str
+    section: LookSection,
+    rules: list[RulePlan],
+    tables: list[Table],
+    look: int,
+    capacity: int,
+    where: str,
+    *,
+    planned: int | None = None,
 ) -> None:
-    """Refuse rules of one look that would stop for success and for futility at the same count."""
+    """Refuse rules of one look that would stop for success and for futility at the same count.
+
+    planned: the patients that the look has by design; None: it may have any number.
+    """
     mine = [(rule, table) for rule, table in zip(rules, tables, strict=True) if rule.look == look and rule.time is None]
     n = np.arange(capacity + 1)
     for up, bound in mine:
@@ -222,7 +232,7 @@ def refuse_crossing(
             if {up.then, down.then} != {"success", "futility"} or up.watched != down.watched:
                 continue
             if up.at_least and not down.at_least:
-                both = (bound <= limit) & (bound <= n) & (limit >= 0)
+                both = (bound <= limit) & (bound <= n) & (limit >= 0) & ((n == planned) | (planned is None))
                 if both.any():
                     at = int(np.flatnonzero(both)[0])
                     raise InputError(

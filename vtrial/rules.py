@@ -117,7 +117,7 @@ def looks(
             tables.append(table)
             if ahead:
                 by_enrolled.append(enrolled_bounds(rule, here, levels, plan, place))
-        refuse_crossing(section, rules, tables, number, plan.capacity, where)
+        refuse_crossing(section, rules, tables, number, plan.capacity, where, planned=patients_at(section, planned))
     entries = entries_of(plan.tests, tuple(rules), len(sections))
     sets = 2 ** len(plan.tests) if plan.graph else 1
     from_rules = [int(r) for r in entries.rule if r >= 0]
