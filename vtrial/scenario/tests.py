@@ -33,8 +33,7 @@ class TestSection(BaseModel):
     spending: how alpha is spent over the looks that have this test's rule of kind "spending" for success. beta,
     assumed: the type II error at an assumed rate (or median), spent over the looks that have its rule for futility, and
     nowhere else. binding: the bounds for success count on the trial's stopping there. scale, for "log-rank": whether
-    that curve is of progression
-    as visits document it ("documented", the default), or as it happens ("latent").
+    that curve is of progression as visits document it ("documented", the default), or as it happens ("latent").
     """
 
     __test__ = False
