@@ -16,80 +16,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vtrial.estimate.ordered import (
+    CODES,
+    EVERYONE,
+    LATEST,
+    Ordered,
+    at_risk,
+    belongs,
+    events,
+    group_of,
+    latest,
+    members,
+    prepare,
+    size,
+    stack,
+)
+
+__all__ = [
+    "CODES",
+    "EVERYONE",
+    "LATEST",
+    "Ordered",
+    "at_risk",
+    "belongs",
+    "events",
+    "group_of",
+    "latest",
+    "members",
+    "prepare",
+    "size",
+]
+
 Scale = Literal["plain", "log", "log-log"]
 
-CODES = 32  # codes are 0 to 31
-LATEST = 2**25 - 2  # days that fit into a key
-EVERYONE = np.uint32(2**32 - 1)  # the group of all codes
 Z95 = 1.959963984540054  # two-sided 95%
 TOLERANCE = 1e-5  # relative, when a float32 product is compared with a quantile
-
-_ABSENT = 2**31 - 1
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class Ordered:
-    """An endpoint of one trial in order of time. key: int32 (patients,), day, censoring and code in one number."""
-
-    key: Any
-
-    @property
-    def days(self) -> Any:
-        """Days, int32 (patients,), ascending; those outside the analysis come last, after `LATEST`."""
-        return self.key >> 6
-
-    @property
-    def event(self) -> Any:
-        """Whether the day is that of an event, bool (patients,)."""
-        return (self.key & 32) == 0
-
-    @property
-    def last(self) -> Any:
-        """Whether nobody after has the same day, bool (patients,)."""
-        return jnp.concatenate([self.days[1:] != self.days[:-1], jnp.ones(1, bool)])
-
-
-def prepare(time: Any, event: Any, code: Any = None, mask: Any = None) -> Ordered:
-    """Sort an endpoint, arrays (patients,): time int32 whole days, event bool, code int32 0 to 31, mask: analysed."""
-    zero = jnp.zeros_like(time, jnp.int32)
-    code = zero if code is None else jnp.asarray(code, jnp.int32)
-    key = (jnp.clip(time, 0, LATEST) << 6) | jnp.where(event, 0, 32) | code
-    key = key if mask is None else jnp.where(mask, key, _ABSENT)
-    return Ordered(jnp.sort(key.astype(jnp.int32)))
-
-
-def group_of(codes: Sequence[int]) -> np.uint32:
-    """The group of the patients with any of these codes: one bit a code."""
-    if not all(0 <= code < CODES for code in codes):
-        raise ValueError(f"codes are 0 to {CODES - 1}: {list(codes)}")
-    return np.uint32(sum(1 << code for code in set(codes)))
-
-
-def belongs(key: Any, group: Any) -> Any:
-    """Whether patients with these keys are in a group, bool, shape of `key`. group: uint32, see `group_of`."""
-    bit = jnp.right_shift(jnp.asarray(group, jnp.uint32), (key & (CODES - 1)).astype(jnp.uint32)) & jnp.uint32(1)
-    return (bit == 1) & (key != _ABSENT)
-
-
-def members(ordered: Ordered, group: Any = EVERYONE) -> Any:
-    """Who is in a group, bool (patients,), in the order of `ordered`."""
-    return belongs(ordered.key, group)
-
-
-def size(ordered: Ordered, group: Any = EVERYONE) -> Any:
-    """How many patients are in a group, int32."""
-    return jnp.sum(members(ordered, group), dtype=jnp.int32)
-
-
-def events(ordered: Ordered, group: Any = EVERYONE) -> Any:
-    """How many patients of a group have the event, int32."""
-    return jnp.sum(members(ordered, group) & ordered.event, dtype=jnp.int32)
-
-
-def latest(ordered: Ordered, group: Any = EVERYONE) -> Any:
-    """A group's last time at risk, int32 day; -1 where nobody is in it."""
-    return jnp.max(jnp.where(members(ordered, group), ordered.days, jnp.int32(-1)))
 
 
 def known(ordered: Ordered, group: Any, day: Any, last: Any) -> Any:
@@ -99,12 +60,6 @@ def known(ordered: Ordered, group: Any, day: Any, last: Any) -> Any:
     """
     end = latest(ordered, group).astype(jnp.float32)
     return (end >= 0) & ((jnp.asarray(day).astype(jnp.float32) <= end) | (last == 0))
-
-
-def at_risk(ordered: Ordered, group: Any, days: Sequence[Any]) -> Any:
-    """How many of a group are at risk just before each day, int32 (days,)."""
-    member, time = members(ordered, group), ordered.days
-    return _stack([jnp.sum(member & (time >= day), dtype=jnp.int32) for day in days], jnp.int32)
 
 
 class Step(NamedTuple):
@@ -145,10 +100,6 @@ def _walk(ordered: Ordered, group: Any, state: Any, observe: Callable[[Any, Step
     start = (size(ordered, group), jnp.float32(1), jnp.float32(0), jnp.float32(1), state)
     carry, kept = jax.lax.scan(go, start, (ordered.key, ordered.last))
     return kept if each else carry[-1]
-
-
-def _stack(values: list[Any], dtype: Any = jnp.float32) -> Any:
-    return jnp.stack(values) if values else jnp.zeros(0, dtype)
 
 
 def curve(ordered: Ordered, group: Any = EVERYONE) -> Step:
@@ -234,7 +185,7 @@ def _quantiles(state: list[_Crossing], somebody: Any) -> Quantiles:
     at_once = [jnp.isinf(s.low) & jnp.isfinite(m) for s, m in zip(state, middle, strict=True)]
     low = [jnp.where(fell, jnp.float32(jnp.nan), s.low) for fell, s in zip(at_once, state, strict=True)]
     found = (middle, low, [s.high for s in state])
-    return Quantiles(*(_stack([jnp.where(somebody, v, jnp.float32(jnp.nan)) for v in part]) for part in found))
+    return Quantiles(*(stack([jnp.where(somebody, v, jnp.float32(jnp.nan)) for v in part]) for part in found))
 
 
 def quantiles(
@@ -317,19 +268,13 @@ def summary(
         size=number,
         events=events(ordered, group),
         quantiles=_quantiles(crossings, number > 0),
-        survival=_stack([estimable(s, mark) for (s, _), mark in zip(landmarks, marks, strict=True)]),
-        variance=_stack([estimable(v, mark) for (_, v), mark in zip(landmarks, marks, strict=True)]),
+        survival=stack([estimable(s, mark) for (s, _), mark in zip(landmarks, marks, strict=True)]),
+        variance=stack([estimable(v, mark) for (_, v), mark in zip(landmarks, marks, strict=True)]),
         at_risk=at_risk(ordered, group, days),
         restricted_mean=None if tau is None else estimable(area + height * (end - since), end),
         last=jnp.where(number > 0, height, missing),
         latest=latest(ordered, group),
     )
-
-
-def survival_at(ordered: Ordered, group: Any, days: Sequence[Any]) -> tuple[Any, Any]:
-    """Survival at `days` and its standard error (Greenwood), float32 (days,)."""
-    found = summary(ordered, group, days=days)
-    return found.survival, found.survival * jnp.sqrt(found.variance)
 
 
 def restricted_mean(ordered: Ordered, group: Any, tau: Any) -> Any:
