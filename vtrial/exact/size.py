@@ -75,7 +75,8 @@ def size_of(protocol: Protocol, test: TestSection, rejected: int = 0) -> Size | 
     if stages is None or alpha == 0.0:
         return None
     n, weight = _finals(protocol, test)
-    n, weight = n[n > max([0, *stages.numbers])], weight[n > max([0, *stages.numbers])]
+    reached = n >= max([1, *stages.numbers])
+    n, weight = n[reached], weight[reached]
     if n.size == 0:
         return None
     table = protocol.numbers.bounds[test.name]
@@ -97,18 +98,15 @@ def _one(test: TestSection, stages: _Stages, final: NDArray[np.int32], last: int
         return x >= bounds[n] if greater else x <= bounds[n]
 
     going, before, total = np.ones(1), 0, 0.0
-    for n in [*stages.numbers, last]:
+    for n in sorted({*stages.numbers, last}):
         going = np.convolve(going, binom.pmf(np.arange(n - before + 1), n - before, test.null))
         before, x = n, np.arange(n + 1)
-        rejects = beyond(final, n, x)
-        if n == last:
-            return total + float(going[rejects].sum())
-        claimed, closed = beyond(stages.claims, n, x), beyond(stages.closes, n, x)
-        total += float(going[claimed | (closed & rejects)].sum())
-        futile = np.zeros(n + 1, bool)
         if n in stages.stops:
-            futile = x <= stages.stops[n] if greater else x >= stages.stops[n]
-        going = np.where(claimed | closed | futile, 0.0, going)
+            going = np.where(x <= stages.stops[n] if greater else x >= stages.stops[n], 0.0, going)
+        closed = beyond(stages.closes, n, x) | (n == last)
+        rejects = beyond(stages.claims, n, x) | (closed & beyond(final, n, x))
+        total += float(going[rejects].sum())
+        going = np.where(rejects | closed, 0.0, going)
     return total
 
 
