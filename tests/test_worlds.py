@@ -1,5 +1,6 @@
 """Stated truths: in whose patients a rate holds, exactly; what the answer says of it; visits that go on to the cut."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from vtrial.cohort import covariates
 from vtrial.curves import DAYS, Step
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.evidence.times import published
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 from vtrial.protocol import planned as planned_of
@@ -323,6 +325,18 @@ def test_a_schedule_has_what_lies_within_reach_and_one_more(evidence: Evidence) 
     assert visits.until(120.0)[-2:] == [120.0, 123.0]
     once = visits.model_copy(update={"schedule": [2.0]})
     assert once.until(5.0) == [2.0, 4.0, 6.0]
+
+
+def test_a_study_followed_beyond_the_models_grid_is_refused(evidence: Evidence) -> None:
+    """KarMMa, cut in month 25, is fitted to the visits up to month 24, as ever; one cut in month 40 is not."""
+    assert published(evidence).schedule.months[-1] == 24.0
+    later = copy.copy(evidence)
+    object.__setattr__(later, "facts", evidence.facts.copy())
+    later.facts.loc["date.data_cutoff", "published"] = "2021-04-14"
+    with pytest.raises(
+        InputError, match=r"the study was cut in month 40\.01, and its times can be fitted to visits up to"
+    ):
+        published(later)
 
 
 def test_more_visits_than_a_simulation_can_hold_are_refused(evidence: Evidence, posterior: Posterior) -> None:

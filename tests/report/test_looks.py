@@ -60,11 +60,17 @@ def test_the_answer_without_one_asked_for(swept: Result) -> None:
         for metric, digits in (("orr.reject", 4), ("stop.harm", 4), ("stop.futility", 4), ("n.evaluated", 2)):
             estimate, mcse = swept.value(metric, cell=cell)
             assert f"{estimate:.{digits}f} (±{mcse:.{digits}f}" in said, (cell, metric)
-    assert said.startswith("Where the true rate of response (PR or better) is 50%, response (PR or better) > 50% is ")
+    assert re.match(
+        r"Where the true rate of response \(PR or better\) is 50% \(true rates in its patients: CR or better 22\.4%; "
+        r"CRS of grade 3 or higher 5\.3%\), response \(PR or better\) > 50% is ",
+        said,
+    ), said
     assert "are shown with probability" in said  # ORR and then CR
     assert "the trial stops for success with probability" in said
     assert "consider" not in said
-    assert "; where the true rate of response (PR or better) is 62%, these are " in said
+    assert re.search(r"; where the true rate of response \(PR or better\) is 62% \(true [^)]*\), these are ", said), (
+        said
+    )
 
 
 def test_the_answer_that_is_asked_for_and_one_that_is_not_there(swept: Result) -> None:

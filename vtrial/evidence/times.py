@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vtrial.curves import DAYS
+from vtrial.errors import InputError
 from vtrial.evidence.facts import as_id
 from vtrial.multistate import Schedule
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # The published Kaplan-Meier medians that are fitted, (time, group); "top" is the highest dose. Those of duration of
 # response overall and at the highest dose, of PFS in CR and of OS are held back to judge the fit.
 MEDIANS = (("dor", "pr"), ("dor", "vgpr"), ("dor", "cr"), ("pfs", "all"), ("pfs", "top"))
+
+
+LAST_VISIT = 24.0  # months; the model's grids end a month later
 
 
 @dataclass(frozen=True)
@@ -51,9 +55,17 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
     """The summaries as the study published them, NaN where they are held back.
 
     expected: patients by best response and dose, (4, doses), to be taken at doses where the counts are held back.
+
+    Raises `InputError` for a study that was followed beyond what the model of times has a grid for.
     """
     priors = evidence.priors
     assert priors.visits is not None
+    cut = months_between(evidence, "data_cutoff")
+    if priors.visits.until(LAST_VISIT)[-1] <= cut:
+        raise InputError(
+            f"{evidence.folder}: the study was cut in month {cut:.4g}, and its times can be fitted to visits up to "
+            f"month {LAST_VISIT:g} only; leave its facts on times out"
+        )
     top = as_id(evidence.doses[-1])
 
     def three(fact: str) -> tuple[float, float, float]:
@@ -104,11 +116,11 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
     )
 
 
-def schedule_of(evidence: "Evidence", horizon: float = 24.0) -> Schedule:
-    """The study's visits up to `horizon` months."""
+def schedule_of(evidence: "Evidence") -> Schedule:
+    """The study's visits that the model of times reaches."""
     visits = evidence.priors.visits
     assert visits is not None
-    months = tuple(float(v) for v in visits.schedule if v <= horizon)
+    months = tuple(float(v) for v in visits.until(LAST_VISIT) if v <= LAST_VISIT)
     return Schedule(months, visits.window, visits.missed.value)
 
 

@@ -72,7 +72,7 @@ def _true_rates(protocols: Sequence[Protocol], truth: Mapping[str, Any], every_l
     first, parts = protocols[0], []
     for endpoint in _about(first):
         of_enrolled = endpoint in truth and _enrolled(first, truth, endpoint)
-        in_design = truth.get("at", "design") == "design" and not isinstance(truth.get(endpoint, {}), Mapping)
+        in_design = truth.get("at", "design") == "design" and _of_all(truth.get(endpoint), first.doses)
         said = []
         if of_enrolled or not in_design:
             of_all = _range([float(exact.true_rates(p, endpoint, p.worlds)[0]) for p in protocols])
@@ -85,6 +85,13 @@ def _true_rates(protocols: Sequence[Protocol], truth: Mapping[str, Any], every_l
         if said:
             parts.append(f"{WORDS[endpoint]} {', '.join(said)}")
     return f"true rates in its patients: {'; '.join(parts)}" if parts else ""
+
+
+def _of_all(stated: Any, doses: tuple[float, ...]) -> bool:
+    """Whether a stated rate is that of all patients: a number, or of the one dose that all have."""
+    if isinstance(stated, Mapping):
+        return len(doses) == 1 and [float(dose) for dose in stated] == list(doses)
+    return stated is not None
 
 
 def _at_looks(protocol: Protocol, endpoint: Endpoint, every_look: bool) -> list[str]:
