@@ -9,8 +9,10 @@ import pytest
 import vtrial
 from tests import stand_in
 from vtrial import InputError
+from vtrial.cells import prepared
 from vtrial.models import fit, sampling
 from vtrial.posterior import FitError, Posterior, Settings
+from vtrial.scenario import from_dict
 
 KARMMA = Path(__file__).resolve().parents[1] / "priors" / "karmma"
 WHY = "the fit of karmma is refused: the sampler cannot start"
@@ -81,9 +83,13 @@ def test_response_is_simulated_where_times_are_not_fitted(tmp_path: Path, monkey
         "simulation": {"trials": 20, "endpoints": ["orr", "crs3"], "flags": ["deaths"]},
     }
     with pytest.raises(InputError, match=f"study 'karmma' does not model survival .{WHY}"):
-        vtrial.run(scenario)
-    without = scenario | {"simulation": {"trials": 20, "endpoints": ["orr", "crs3"]}}
-    timed = without | {"look": []}
-    del timed["look"], timed["calendar"]
-    result = vtrial.run(timed)
-    assert {"orr.rate", "crs3.rate"} <= set(result.characteristics["metric"])
+        prepared(from_dict(scenario), None)
+    simulation = {"simulation": {"trials": 20, "endpoints": ["orr", "crs3", "pfs"], "flags": ["ae.anemia.any"]}}
+    with pytest.raises(InputError, match="study 'karmma' does not model survival"):
+        prepared(from_dict({**scenario, **simulation}), None)
+    simulation["simulation"]["endpoints"] = None
+    read, _, (protocol,) = prepared(from_dict({**scenario, **simulation}), None)
+    assert read.absent == {"survival": WHY}
+    assert protocol.worlds.survival is None
+    assert "survival" not in protocol.plan.systems
+    assert {"orr", "crs3"} <= set(protocol.plan.endpoints)

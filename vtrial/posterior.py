@@ -244,7 +244,7 @@ def save(tree: xr.DataTree, folder: Path) -> None:
 
 
 def load(folder: Path) -> Posterior | None:
-    """The posterior that lies in `folder`, or None where it is absent, unfinished or damaged."""
+    """The posterior that lies in `folder`, or None where it is absent, unfinished, damaged or does not say its key."""
     try:
         expected = _mark(folder).read_text(encoding="ascii").split()[0]
         data = (folder / FILE).read_bytes()
@@ -253,6 +253,8 @@ def load(folder: Path) -> Posterior | None:
     if hashlib.sha256(data).hexdigest() != expected:
         return None
     tree = xr.load_datatree(folder / FILE, engine=ENGINE)
+    if not {"study", "key"} <= set(tree.attrs):
+        return None
     return Posterior(study=str(tree.attrs["study"]), tree=tree, key=str(tree.attrs["key"]), sha256=expected)
 
 

@@ -73,12 +73,12 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
         numbers = evidence.term(lambda: tuple(evidence.number(fact, column) for column in ("value", "low", "high")))
         return numbers or (np.nan, np.nan, np.nan)
 
-    def counted(fact: str) -> int:
-        return int(evidence.number(evidence.find(fact), "count"))
+    def counted(fact: str) -> float:
+        return evidence.number(evidence.find(fact), "count")
 
     def spared(*facts: str) -> tuple[float, ...]:
         """Counts without which the model does."""
-        found = evidence.term(lambda: tuple(evidence.number(evidence.find(fact), "count") for fact in facts))
+        found = evidence.term(lambda: tuple(counted(fact) for fact in facts))
         return found or (np.nan,) * len(facts)
 
     only = len(evidence.doses) == 1  # whose patients are then the highest dose's too, and are not to count twice
@@ -92,6 +92,12 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
     os12 = evidence.term(lambda: evidence.number(evidence.find("os.12.all"), "value"))
     (retreated,) = spared("retreatment.retreated.all")
     _, responded = spared("retreatment.retreated.all", "retreatment.response.all")
+    responses = evidence.find("retreatment.duration_of_response.all")
+
+    def lasting() -> tuple[float, float]:
+        counted("retreatment.retreated.all"), counted("retreatment.response.all")  # it is of those
+        return evidence.number(responses, "low"), evidence.number(responses, "high")
+
     sizes, of_expected = _sizes(evidence, expected)
     return TimeSummaries(
         sizes=sizes,
@@ -101,15 +107,15 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
         complete=three("response.time_to_cr.all"),
         dead_at_12=np.nan if os12 is None else round((1.0 - os12) * infused),
         deaths=(
-            counted("deaths.related_ae_within_8_weeks.all"),
-            counted("deaths.related_ae_8_weeks_to_6_months.all"),
-            counted("deaths.unrelated_ae_after_6_months.all"),
-            counted("deaths.myeloma_progression.all") + counted("deaths.after_progression.all"),
+            int(counted("deaths.related_ae_within_8_weeks.all")),
+            int(counted("deaths.related_ae_8_weeks_to_6_months.all")),
+            int(counted("deaths.unrelated_ae_after_6_months.all")),
+            int(counted("deaths.myeloma_progression.all") + counted("deaths.after_progression.all")),
         ),
-        crs_deaths=counted("crs.grade5.all"),
+        crs_deaths=int(counted("crs.grade5.all")),
         dead_at_top=np.nan if only else spared(f"deaths.{top}")[0],
         retreated=(retreated, responded),
-        retreatment_range=three("retreatment.duration_of_response.all")[1:],
+        retreatment_range=evidence.term(lasting) or (np.nan, np.nan),
         schedule=schedule_of(evidence),
         new_therapy=priors.visits.new_therapy.value,
         of_expected=of_expected,

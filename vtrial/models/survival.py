@@ -70,7 +70,7 @@ def impossible(evidence: Evidence, expected: np.ndarray) -> list[str]:
     points = mean + 0.5 * sd * host_rng(0, HostStream.STARTS).normal(size=(8, len(mean)))
     x = np.asarray(evidence.log2_doses)
 
-    def lost(read: Evidence, slope: bool) -> set[str]:
+    def lost(read: Evidence, *, slope: bool) -> set[str]:
         told = published(read.for_models(), expected)
         data, grid = arrays(told), Grid(told.schedule)
 
@@ -81,13 +81,21 @@ def impossible(evidence: Evidence, expected: np.ndarray) -> list[str]:
         finite = {name: np.isfinite(np.asarray(part)).reshape(len(points), -1).all(1) for name, part in found.items()}
         return {name for name, ok in finite.items() if not ok.any()}
 
-    slope = not lost(evidence, False)
-    parts = lost(evidence, slope)
+    slope = not (parts := lost(evidence, slope=False))
+    parts = parts or lost(evidence, slope=True)
     facts = [f for f in evidence.reads("survival") if any(f.startswith(_ABOUT[part]) for part in parts)]
-    alone = [
-        fact for fact in facts if evidence.spared(fact) and not lost(evidence.without_facts([fact]), slope) & parts
-    ]
-    return alone or facts or ["those on times together"]
+    without = {fact: evidence.without_facts([fact]) for fact in facts if evidence.spared(fact)}
+    alone = {fact: _left(less, expected) for fact, less in without.items() if not lost(less, slope=slope) & parts}
+    fewest = [fact for fact, left in alone.items() if left == max(alone.values())]  # not what takes others with it
+    return fewest or facts or ["those on times together"]
+
+
+def _left(evidence: Evidence, expected: np.ndarray) -> int:
+    """How many facts the model of times reads."""
+    seen = evidence.for_models()
+    assert seen.ledger is not None
+    published(seen, expected)
+    return len(seen.ledger.read)
 
 
 def log_likelihood(rates: Any, x: Any, data: Mapping[str, Any], schedule: Schedule) -> Any:

@@ -13,6 +13,7 @@ from vtrial.curves import DAYS
 from vtrial.estimate.times import LANDMARKS, WORDS
 from vtrial.evidence.times import months_between
 from vtrial.model.vocabulary import in_figures
+from vtrial.models.inputs import used
 from vtrial.report.tables import drawn
 from vtrial.report.words import capitalised, number
 
@@ -40,13 +41,13 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
 
     Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths",
     "follow-up", "patients"), published, q50, q025 and q975 (of the same statistic over trials, order statistics),
-    not_reached (share of trials), inside95 (published within q025 to q975), use ("fit": the model read it; "check":
-    held back), trials. Without rows where no curve is estimated.
+    not_reached (share of trials), inside95 (published within q025 to q975), use ("fit": the models read it; "check":
+    held back; "derived": it follows from what they read), trials. Without rows where no curve is estimated.
     """
     protocol = result.protocols[cell]
     of_cell: Any = result.trials[result.trials["cell"] == cell]
     rows: list[dict[str, object]] = []
-    facts = result.evidence.facts
+    facts, use = result.evidence.facts, used(result.evidence)
 
     def add(fact: str, what: str, statistic: str, value: float, simulated: Any) -> None:
         if math.isnan(value):
@@ -60,7 +61,7 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
             {
                 "fact": fact, "what": what, "statistic": statistic, "published": value, "q50": middle, "q025": low,
                 "q975": high, "not_reached": float(np.isinf(values).mean()), "inside95": bool(low <= value <= high),
-                "use": str(facts.at[fact, "use"]), "trials": len(values),
+                "use": use.kind(fact, str(facts.at[fact, "use"])), "trials": len(values),
             }
         )  # fmt: skip
 
