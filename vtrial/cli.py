@@ -232,7 +232,10 @@ def cohort(
         subjects = table["USUBJID"].nunique()
         out.print(f"{name:6}{len(table):>7,} rows, {subjects:,} patients, {len(table.columns)} variables")
     if absent := [name for name in room.NAMES if name not in tables]:
-        out.print(f"not written: {', '.join(absent)}; the study has no facts on what they hold")
+        study = asked.cells[cell].design.world.study
+        out.print(
+            f"not written: {', '.join(absent)}; what they hold is not modelled ('vtrial fit {plain(study)}' says why)"
+        )
     kept("Parquet, CSV and XPT are in", folder)
 
 
