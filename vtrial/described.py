@@ -53,7 +53,7 @@ def flags_of(design: Design, evidence: Evidence, where: str) -> tuple[str, ...]:
             if CORE[core] not in (*evidence.systems, "disposition"):
                 raise InputError(
                     f"{where}: [simulation] flags: '{name}' needs {CORE[core]}; study '{evidence.study}' "
-                    f"{evidence.why_not(CORE[core])}"  # type: ignore[arg-type]
+                    f"{evidence.why_not(CORE[core])}"
                 )
     return tuple(dict.fromkeys(found))
 

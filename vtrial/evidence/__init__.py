@@ -130,9 +130,13 @@ class Evidence:
         every = (system for system in get_args(System) if system not in self.left_out)
         return {system: why for system in every if (why := self._lacks(system))}
 
-    def why_not(self, system: System) -> str:
-        """Why a system is not modelled, as the end of a sentence that begins with the study."""
-        why = self.absent.get(system, "it was left out")
+    def reason(self, system: str) -> str:
+        """Why a system is not modelled, in words."""
+        return next((why for name, why in self.absent.items() if name == system), "it was left out")
+
+    def why_not(self, system: str) -> str:
+        """The same, as the end of a sentence that begins with the study."""
+        why = self.reason(system)
         return f"has no facts on {system}" if why == "no facts" else f"does not model {system} ({why})"
 
     def _lacks(self, system: System) -> str:

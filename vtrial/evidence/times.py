@@ -70,8 +70,11 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
 
     def three(fact: str) -> tuple[float, float, float]:
         fact = evidence.find(fact)
-        numbers = evidence.term(lambda: tuple(evidence.number(fact, column) for column in ("value", "low", "high")))
-        return numbers or (np.nan, np.nan, np.nan)
+
+        def numbers() -> tuple[float, float, float]:
+            return evidence.number(fact, "value"), evidence.number(fact, "low"), evidence.number(fact, "high")
+
+        return evidence.term(numbers) or (np.nan, np.nan, np.nan)
 
     def counted(fact: str) -> float:
         return evidence.number(evidence.find(fact), "count")

@@ -95,7 +95,7 @@ def _covered(evidence: Evidence, fact: str, followed: list[tuple[float, float]])
 
 def _needs(evidence: Evidence, system: str) -> str:
     """Why a fact is not produced that needs a system which is not modelled."""
-    why = evidence.absent.get(system, "it was left out")  # type: ignore[call-overload]
+    why = evidence.reason(system)
     return f"no facts on {system}, which it needs" if why == "no facts" else f"needs {system}: {why}"
 
 
