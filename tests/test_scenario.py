@@ -262,14 +262,14 @@ BAD: dict[str, tuple[str, str]] = {
     "probability without posterior": (PLAIN + "probability = 0.9\n", "prior and probability go with method"),
     "prior of three": (
         PLAIN + 'method = "posterior"\nprobability = 0.9\nprior = [1.0, 1.0, 1.0]\n',
-        "[[test]] 'orr' prior = [1.0, 1.0, 1.0]: list should have at most 2 items",
+        "[[test]] 'orr' prior: 3 entries; at most 2",
     ),
     # arms and doses
     "two arms": (
         PLAIN + '[[arm]]\nname = "two"\n',
-        "arm = [{'name': 'one'}, {'name': 'two'}]: list should have at most",
+        "2 [[arm]]: one arm is simulated so far; give one [[arm]]",
     ),
-    "no arm": ("arm = []\n", "arm = []: list should have at least 1 item"),
+    "no arm": ("arm = []\n", "arm = []: at least one entry is needed"),
     "dose in words": ("[[arm]]\ndoses = { high = 1 }\n", "[[arm]] number 1: dose 'high' is not a positive number"),
     "dose below 0": ('[[arm]]\ndoses = { "-300" = 1 }\n', "[[arm]] number 1: dose '-300' is not a positive number"),
     "share below 0": ('[[arm]]\ndoses = { "300" = -1 }\n', "[[arm]] number 1 doses.300 = -1: "),
@@ -389,8 +389,10 @@ def test_bad_input_is_refused_in_one_line(kind: str) -> None:
     assert said in message, message
 
 
-def test_several_problems_are_counted() -> None:
-    assert refusal(PLAIN + "[cohort]\nenrolled = -1\nattrition = 4\n").endswith("(and 1 more)")
+def test_several_problems_are_told() -> None:
+    message = refusal(PLAIN + "[cohort]\nenrolled = -1\nattrition = 4\n")
+    assert message.startswith("[cohort] enrolled = -1: ")
+    assert "; and [cohort] attrition: 4 is not allowed" in message
 
 
 def test_a_long_value_is_shortened() -> None:
@@ -483,7 +485,7 @@ def test_absurd_sizes_are_refused_with_their_cost() -> None:
     assert "(at most 1e+11)" in message
 
 
-@pytest.mark.parametrize("patients", [1_000_000_000, 10**21])
+@pytest.mark.parametrize("patients", [1_000_000_000, 10**18])
 def test_absurd_numbers_of_patients_are_refused(patients: int) -> None:
     with pytest.raises(InputError, match="patient-trials, about"):
         vtrial.run(tomllib.loads(PLAIN + f"[cohort]\nenrolled = {patients}\n"))

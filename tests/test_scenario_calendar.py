@@ -98,7 +98,7 @@ BAD_CALENDAR: dict[str, tuple[str, str]] = {
     "visits in disorder": ("visits = [1, 3, 2]", "visits: visits must increase from above 0, but 2 follows 3"),
     "a visit twice": ("visits = [1, 1]", "visits: visits must increase from above 0, but 1 follows 1"),
     "a visit at infusion": ("visits = [0, 1]", "visits.0 = 0: input should be greater than 0"),
-    "no visit": ("visits = []", "visits = []: list should have at least 1 item"),
+    "no visit": ("visits = []", "visits = []: at least one entry is needed"),
     "a visit in words": ('visits = ["monthly"]', "visits.0 = 'monthly': "),
     "visits that cross": (
         "visits = [1, 2, 3]\nvisit_window = 0.6",

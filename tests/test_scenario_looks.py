@@ -314,7 +314,7 @@ BAD: dict[str, tuple[str, str]] = {
     ),
     "analyse": (look(more='analyse = "al"') + rule(), "analyse = 'al': input should be 'called' or 'all'"),
     # what is empty or of the wrong type
-    "an empty look": ("[[look]]\n", "[[look]] number 1 name is missing (and 2 more)"),
+    "an empty look": ("[[look]]\n", "[[look]] number 1 name is missing; and [[look]] number 1 when is missing; and "),
     "a look without rules": (look(), "[[look]] 'interim' rule is missing"),
     "a look without when": (look().replace("when", "# when") + rule(), "[[look]] 'interim' when is missing"),
     "a look as a table": ('[look]\nname = "a"\n', "[look] is one table: entries of a list are needed, [[look]]"),

@@ -17,6 +17,8 @@ from vtrial.validation import plain_number
 if TYPE_CHECKING:
     from vtrial.design.spending import Bounds
 
+MOST_PATIENTS = 10_000  # as of a scenario
+
 app = typer.Typer(
     no_args_is_help=True, help="Designs worked out exactly: bounds, size, power; no study, no simulation."
 )
@@ -36,7 +38,7 @@ def simon(
     alternative: Alternative,
     alpha: Alpha = 0.05,
     power: Power = 0.8,
-    max_n: Annotated[int, typer.Option(help="Most patients to consider.")] = 300,
+    max_n: Annotated[int, typer.Option(help="Most patients to consider.", max=2_000)] = 300,
     as_json: AsJson = False,
 ) -> None:
     """Simon's two-stage designs: optimal, minimax, and the admissible ones between them.
@@ -94,7 +96,7 @@ def one_sample(
 def predictive(
     null: Null,
     alternative: Alternative,
-    n: Annotated[int, typer.Option(help="Patients at the end.")],
+    n: Annotated[int, typer.Option(help="Patients at the end.", max=2_000)],
     first: Annotated[int, typer.Option(help="Patients at the first look.")],
     futility: Annotated[float, typer.Option(help="Stop where the predictive probability is at most this.")],
     final: Annotated[float, typer.Option(help="Success at the end where P(rate > null) is at least this.")],
@@ -160,6 +162,10 @@ def spending(
     at = _numbers("looks", looks)
     if at[0] <= 0 or any(later <= look for look, later in pairwise(at)):
         raise InputError(f"--looks is '{looks}'; numbers above 0 that increase are needed")
+    if null is not None and at[-1] > MOST_PATIENTS:
+        raise InputError(
+            f"--looks is '{looks}'; the counts of --null are worked out for at most {MOST_PATIENTS:,} patients"
+        )
     options: dict[str, Any] = {"beta": beta, "beta_kind": beta_kind, "beta_gamma": beta_gamma, "binding": binding}
     if null is None:
         if alternative is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import takewhile
 
 
 class InputError(ValueError):
@@ -22,8 +23,8 @@ class OutputError(RuntimeError):
 def nearest(given: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """A hint to the name that is most like a wrong one: "; did you mean 'x'?", or "" where none is like it.
 
-    Like it is another word for the same, what begins with it or with which it begins, and what few slips of the pen
-    make of it: one, or a third of the longer name's letters, and fewer than the wrong name has.
+    Like it is another word for the same, what begins as it does, and what few slips of the pen make of it: one, or a
+    third of the longer name's letters, and fewer than the wrong name has.
     """
     known = list(known)
     stem, dot, last = given.rpartition(".")
@@ -34,7 +35,10 @@ def nearest(given: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     near += [name for name in get_close_matches(given.lower(), known, n=3, cutoff=cutoff) if name not in near]
     for name in near:
         slips = _slips(given.lower(), name.lower())
-        begins = min(len(given), len(name)) >= 3 and (name.startswith(given) or given.startswith(name))
+        same = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(given.lower(), name.lower(), strict=False))
+        )
+        begins = (same >= 3 and same == min(len(given), len(name))) or same >= max(4, 2 * len(given) / 3)
         if begins or (slips <= max(1, max(len(given), len(name)) // 3) and slips < len(given)):
             return f"; did you mean '{name}'?"
     return ""

@@ -57,7 +57,8 @@ def scenario_file(scenario: str | os.PathLike[str]) -> Path:
             found = shelf / f"{given.name.removesuffix('.toml')}.toml"
             if os.path.isfile(found):
                 return found
-    raise InputError(_unknown("scenario", str(scenario), scenarios(), "a TOML file"))
+    hint = f"; that is a folder: give {given / 'scenario.toml'}" if os.path.isfile(given / "scenario.toml") else ""
+    raise InputError(_unknown("scenario", str(scenario), scenarios(), "a TOML file", hint))
 
 
 def cache_folder() -> Path:
@@ -66,6 +67,6 @@ def cache_folder() -> Path:
     return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("vtrial", appauthor=False))
 
 
-def _unknown(what: str, given: str, known: list[str], or_path: str) -> str:
-    hint = nearest(given, known)
+def _unknown(what: str, given: str, known: list[str], or_path: str, hint: str = "") -> str:
+    hint = hint or nearest(given, known)
     return f"there is no {what} '{given}'{hint} (known: {', '.join(known) or 'none'}; or give {or_path})"
