@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom, norm
 
 import vtrial
 from vtrial.characteristics import COLUMNS, clustered_mcse, interval
+from vtrial.characteristics.monte_carlo import quantile_with_error
 from vtrial.outputs import write_table
 
 
@@ -58,6 +60,95 @@ def test_the_error_never_falls_below_the_draws_own():
     draws = np.arange(100_000) % 50
     values = (rng.random(100_000) < p[draws]).astype(float)
     assert clustered_mcse(values, draws, 50, 25.0) > 0.9 * p.std() / 5.0
+
+
+def autocorrelated(rng, worlds, rho):
+    """Standard normals of lag-one correlation `rho`, in an order drawn at random; worth (1 - rho) / (1 + rho) each."""
+    z = rng.standard_normal(worlds)
+    for k in range(1, worlds):
+        z[k] = rho * z[k - 1] + math.sqrt(1 - rho**2) * z[k]
+    return z[rng.permutation(worlds)]
+
+
+@pytest.mark.parametrize("q", [0.025, 0.5, 0.975])
+@pytest.mark.parametrize(("trials", "worlds", "rho"), [(4000, 1000, 0.0), (12_000, 300, 0.0), (4000, 1000, 0.6)])
+def test_the_error_of_a_quantile_is_its_spread_over_repetitions(q, trials, worlds, rho):
+    """Worlds drawn anew each time, and trials in them: normal, so that the true quantile is known."""
+    rng, repetitions = np.random.default_rng(5), 200
+    true = norm.ppf(q) * math.hypot(1.0, 0.5)
+    draws, ess = np.arange(trials) % worlds, worlds * (1 - rho) / (1 + rho)
+    found = []
+    for _ in range(repetitions):
+        values = autocorrelated(rng, worlds, rho)[draws] + 0.5 * rng.standard_normal(trials)
+        found.append(quantile_with_error(values, q, draws, worlds, ess))
+    estimate, mcse, low, high = np.array(found).T
+    ratio = mcse.mean() / estimate.std()
+    # autocorrelation of a share in a tail is below that of the mean, which `ess` is of: there it is an upper bound
+    assert 1 - 5 / math.sqrt(2 * repetitions) < ratio < (1 + 5 / math.sqrt(2 * repetitions) if rho == 0 else 1.8)
+    covered = np.mean((low <= true) & (true <= high))
+    assert covered >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)
+    half = norm.ppf(0.975) * math.sqrt(q * (1 - q) / trials)  # as if every trial had a world of its own
+    naive = (np.quantile(values, q + half) - np.quantile(values, q - half)) / (2 * norm.ppf(0.975))
+    assert naive < 0.8 * mcse.mean()
+
+
+@pytest.mark.parametrize("q", [0.025, 0.5, 0.975])
+def test_the_error_of_a_quantile_of_a_count(q):
+    """Rates of 40 patients stand on a grid: limits hold the true quantile, the error is no smaller than the spread."""
+    rng, n, worlds, trials = np.random.default_rng(6), 40, 500, 2000
+    logits = 0.8 + 0.25 * np.random.default_rng(7).standard_normal(20_000)
+    shares = binom.cdf(np.arange(n + 1)[:, None], n, 1 / (1 + np.exp(-logits))).mean(axis=1)
+    true = np.searchsorted(shares, q) / n
+    draws, found = np.arange(trials) % worlds, []
+    for _ in range(200):
+        p = 1 / (1 + np.exp(-(0.8 + 0.25 * rng.standard_normal(worlds))))
+        found.append(quantile_with_error(rng.binomial(n, p[draws]) / n, q, draws, worlds, worlds))
+    estimate, mcse, low, high = np.array(found).T
+    assert np.mean((low <= true) & (true <= high)) >= 0.95
+    assert mcse.mean() > 0.85 * estimate.std()
+
+
+def test_a_limit_beyond_all_trials_is_not_known():
+    """Of 60 trials the largest is below the 97.5% quantile in one sample of five: it is no upper limit."""
+    values = np.arange(60.0)
+    estimate, mcse, low, high = quantile_with_error(values, 0.975, np.zeros(60, int), 1, math.inf)
+    assert estimate == pytest.approx(57.525)
+    assert math.isnan(mcse)
+    assert math.isnan(high)
+    assert low < estimate
+    assert all(math.isnan(one) for one in quantile_with_error(np.zeros(0), 0.5, np.zeros(0, int), 1, math.inf))
+    # of trials that all agree as well, but of few worlds
+    assert quantile_with_error(np.ones(900), 0.975, np.arange(900) % 9, 9, 9.0)[0] == 1.0
+    assert math.isnan(quantile_with_error(np.ones(900), 0.975, np.arange(900) % 9, 9, 9.0)[3])
+    assert quantile_with_error(np.ones(900), 0.975, np.zeros(900, int), 1, math.inf) == (1.0, 0.0, 1.0, 1.0)
+
+
+def test_what_is_above_every_number_takes_its_place_in_quantiles():
+    values = np.where(np.arange(2000) % 10 < 3, np.inf, np.arange(2000.0))
+    draws = np.zeros(2000, int)
+    assert quantile_with_error(values, 0.975, draws, 1, math.inf) == (math.inf,) + (math.inf,) + (math.inf,) * 2
+    estimate, mcse, low, high = quantile_with_error(values, 0.5, draws, 1, math.inf)
+    assert low < estimate < high < np.inf
+    assert 0 < mcse < high - low
+
+
+def test_quantiles_over_a_posterior_are_floored_by_its_draws(posterior):
+    """Twice as many trials as draws: the error of a quantile is that over groups of draws, not that of as many trials
+    each in a world of its own."""
+    result = vtrial.run({"simulation": {"endpoints": ["orr"]}}, trials=2 * posterior.draws)
+    rates = result.trials["orr.rate"].to_numpy(float)
+    trials = len(rates)
+    for label, q in (("q025", 0.025), ("q975", 0.975)):
+        _, mcse = result.value(f"orr.rate.{label}")
+        row = result.characteristics.set_index("metric").loc[f"orr.rate.{label}"]
+        at = np.mean(rates <= result.value(f"orr.rate.{label}")[0])
+        naive = math.sqrt(at * (1 - at) / trials)
+        groups = [np.quantile(rates[result.trials["draw"] % 10 == k], q) for k in range(10)]
+        apart = np.std(groups, ddof=1) / math.sqrt(10)  # of draws that do not know of each other
+        assert mcse > 0.9 * apart * (1 - 3 / math.sqrt(20))
+        width = np.quantile(rates, [q - 1.96 * naive, q + 1.96 * naive], method="inverted_cdf")
+        assert row["low"] < width[0]
+        assert row["high"] > width[1]
 
 
 @given(st.floats(0.0, 1.0), st.floats(1e-6, 0.2), st.integers(1, 10**6))
@@ -178,6 +269,8 @@ def test_a_trial_without_patients_is_ordinary(posterior):
     table = result.characteristics.set_index("metric")
     figures = table[["estimate", "mcse", "mc_low", "mc_high"]]
     assert np.isfinite(figures[figures.index.str.endswith((".ne", ".nr", ".n", ".events"))]).all().all()
+    # some twenty trials with patients tell nothing of where the outermost 2.5% lie
+    assert figures.loc[["orr.rate.q025", "orr.rate.q975"], "mcse"].isna().all()
     # the rate of those trials that have a patient is no rate of all: the share, and what is true, stand beside it
     assert table.at["orr.rate", "status"] == "NE"
     assert table.at["orr.rate.ne", "estimate"] == pytest.approx(len(empty) / 400)

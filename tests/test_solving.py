@@ -95,6 +95,24 @@ def test_bad_questions_are_refused_in_one_line(asked: dict, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_never_in_all_trials_is_not_never() -> None:
+    """0 of 100 trials: up to 3.7% may, so a target of 2% may be reached; and the sentence does not say "±0"."""
+    never = {**DESIGN["test"][0], "population": "enrolled", "null": 0.99}
+    scenario = {
+        **DESIGN,
+        "cohort": {"infused": 40},
+        "test": [never],
+        "simulation": {"endpoints": ["orr"], "trials": 100},
+    }
+    found = vtrial.solve(scenario, key="cohort.infused", from_=40, to=44, by=4, metric="orr.reject", at_least=0.02)
+    assert found.value is None
+    assert (found.table["method"] == "simulated").all()
+    assert (found.table["estimate"] == 0.0).all()
+    assert found.low == 40
+    assert found.high is None
+    assert "the best is 0.0000 (95% limits 0 to 0.037)" in found.sentence
+
+
 def test_what_cannot_be_reached_is_said() -> None:
     found = vtrial.solve(DESIGN, key="cohort.infused", from_=20, to=30, metric="orr.reject", at_least=0.99)
     assert found.value is None

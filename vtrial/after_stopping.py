@@ -47,7 +47,7 @@ def rows(
         covered = _median_covered(estimate, true)
         for suffix, here in ends.items():
             if np.isfinite(true):
-                yield quantile(f"{endpoint}.median.bias{suffix}", error[here & ~np.isnan(error)], 0.5)
+                yield quantile(f"{endpoint}.median.bias{suffix}", np.where(here, error, np.nan), 0.5)
             yield mean(f"{endpoint}.median.coverage{suffix}", covered, proportion=True, among=here)
 
 

@@ -82,7 +82,7 @@ def solve(
     out.print()
     reached = [k for k, value in enumerate(table["value"]) if repr(value) in (repr(found.value), repr(found.lasting))]
     shown = sorted({j for k in reached or [len(table) - 1] for j in range(k - 3, k + 3) if 0 <= j < len(table)})
-    columns = [c for c in table.columns if c not in ("may", "surely", "mc_low", "mc_high")]
+    columns = [c for c in table.columns if c not in ("may", "surely", "limit_method")]
     near = table.loc[shown, columns].copy()
     near["reached"] = ["yes" if good else "no" for good in near["reached"]]
     out.print(as_table(near))

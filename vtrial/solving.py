@@ -1,6 +1,7 @@
 """The smallest number with which a design reaches a target: exactly where possible, else by common random numbers."""
 
 import itertools
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from pydantic import ValidationError
 from vtrial import characteristics
 from vtrial.cells import prepared
 from vtrial.errors import InputError, nearest
-from vtrial.estimate.kaplan_meier import Z95
 from vtrial.model.vocabulary import in_figures
 from vtrial.protocol import Protocol
 from vtrial.report.answer_of_looks import known
@@ -35,7 +35,7 @@ class Solution:
     value: the smallest that does. lasting: the smallest from which every larger one does, too (power of exact designs
     rises in a saw-tooth). low, high: where each is simulated, the smallest that may reach it and the smallest that
     surely does, by the 95% Monte Carlo interval. table: a row a value: estimate, mcse, low, high, method, and the same
-    of the limit; reached: whether both hold.
+    of the limit (`limit`, `limit_mcse` ...); reached: whether both hold.
     """
 
     asked: SolveSection
@@ -190,7 +190,7 @@ class _Search:
         table = pd.DataFrame([{name: row[name] for name in columns} for row in parts[0]])
         table.insert(0, "value", pd.Series(tried, dtype=object))
         least, most = self.section.at_least, self.section.at_most
-        below, above = table["estimate"] - Z95 * table["mcse"], table["estimate"] + Z95 * table["mcse"]
+        below, above = (table[name].fillna(end) for name, end in (("mc_low", -np.inf), ("mc_high", np.inf)))
         if least is not None:
             good, may, surely = table["estimate"] >= least, above >= least, below >= least
         else:
@@ -199,11 +199,12 @@ class _Search:
             limit = self.section.limit
             assert limit is not None
             table["limit"] = [row["estimate"] for row in parts[1]]
-            table["limit_mcse"] = [row["mcse"] for row in parts[1]]
+            for name in ("mcse", "mc_low", "mc_high", "method"):
+                table[f"limit_{name}"] = [row[name] for row in parts[1]]
             kept = table["limit"] <= limit.at_most
             good &= kept
-            may &= table["limit"] - Z95 * table["limit_mcse"] <= limit.at_most
-            surely &= table["limit"] + Z95 * table["limit_mcse"] <= limit.at_most
+            may &= table["limit_mc_low"].fillna(-np.inf) <= limit.at_most
+            surely &= table["limit_mc_high"].fillna(np.inf) <= limit.at_most
         table["reached"], table["may"], table["surely"] = good, may, surely
         return table
 
@@ -220,15 +221,13 @@ def _sentence(section: SolveSection, table: pd.DataFrame, value: Any, lasting: A
         what += "" if section.limit.truth is None else f" where {shown(section.limit.truth)}"
     first, last = table["value"].iloc[0], table["value"].iloc[-1]
     if value is None:
-        best = table["estimate"].max() if section.at_least is not None else table["estimate"].min()
-        return f"No {section.key} from {first} to {last} reaches {what}; the best is {in_figures(best, '.4f')}."
+        known: Any = table.dropna(subset="estimate").sort_values("estimate", kind="stable")
+        best = "not known" if known.empty else _with_error(known.iloc[-1 if section.at_least is not None else 0])
+        return f"No {section.key} from {first} to {last} reaches {what}; the best is {best}."
     row = table[[repr(v) == repr(value) for v in table["value"]]].iloc[0]
-    error = "exact" if row["method"] == "exact" else f"±{row['mcse']:.2g}"
-    if row["method"] == "exact" and row["mcse"] > 0:
-        error = f"±{row['mcse']:.2g}, of the draws alone"
-    text = f"The smallest {section.key} that reaches {what} is {value}: {row['estimate']:.4f} ({error})"
-    if "limit" in row:
-        text += f", {section.limit.metric} {row['limit']:.4f}" if section.limit is not None else ""
+    text = f"The smallest {section.key} that reaches {what} is {value}: {_with_error(row)}"
+    if section.limit is not None:
+        text += f", {section.limit.metric} {_with_error(row, of='limit')}"
     if lasting is None:
         text += f"; it is not kept up to {last}"
     elif repr(lasting) != repr(value):
@@ -236,3 +235,14 @@ def _sentence(section: SolveSection, table: pd.DataFrame, value: Any, lasting: A
     if low is not None and (repr(low) != repr(value) or repr(high) != repr(value)):
         text += f"; within Monte Carlo error it may be {low}" + (f" and surely is {high}" if high is not None else "")
     return text + "."
+
+
+def _with_error(row: Any, of: str = "estimate") -> str:
+    """An estimate, or the limit's, with its error: "0.8123 (±0.0040)"; with limits where no error was seen."""
+    mcse, low, high = (row[name if of == "estimate" else f"{of}_{name}"] for name in ("mcse", "mc_low", "mc_high"))
+    method = row["method" if of == "estimate" else f"{of}_method"]
+    if mcse == 0.0:
+        error = "exact" if method == "exact" else f"95% limits {low:.2g} to {high:.2g}"
+    else:
+        error = f"±{'–' if math.isnan(mcse) else f'{mcse:.2g}'}" + (", of the draws alone" if method == "exact" else "")
+    return f"{in_figures(row[of], '.4f')} ({error})"

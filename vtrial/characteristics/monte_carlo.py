@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from vtrial.design.intervals import proportion_interval
 from vtrial.estimate.kaplan_meier import Z95
 from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
 
 COLUMNS = ("cell", "arm", "metric", "estimate", "mcse", "mc_low", "mc_high", "status", "trials", "method")
+
+_NORMAL = ndtri((np.arange(200) + 0.5) / 200)  # a standard normal, as 200 numbers
 
 Array = NDArray[np.float64]
 Row = dict[str, object]
@@ -84,25 +87,63 @@ def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: fl
 
 
 def interval(estimate: float, mcse: float, trials: int) -> tuple[float, float]:
-    """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth."""
+    """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth.
+
+    trials: those that count where all of them, or none, have it and no error can be seen: over worlds at most the
+    worlds' effective number, since what happens in few worlds alone may be missed by all.
+    """
     if math.isnan(estimate):
         return math.nan, math.nan
     varies = mcse > 0 and 0.0 < estimate < 1.0
     worth = estimate * (1.0 - estimate) / mcse**2 if varies else float(trials)
     low, high = proportion_interval(estimate * worth, worth, method="wilson")
-    return float(low), float(high)
+    return (0.0 if estimate == 0.0 else float(low)), (1.0 if estimate == 1.0 else float(high))  # without rounding
 
 
-def quantile(metric: str, values: Array, q: float) -> Row:
-    """A quantile over trials; its error from the order statistics that hold it with 95% confidence."""
+def quantile_with_error(
+    values: Array, q: float, draws: NDArray[np.int64], worlds: int, ess: float
+) -> tuple[float, float, float, float]:
+    """Return a quantile over trials that share worlds, its Monte Carlo standard error and 95% limits.
+
+    values: (trials,), +inf for what is above every number. draws, worlds, ess: as in `clustered_mcse`. The error of the
+    share of trials up to the quantile, clustered by world and floored as that of any share, is turned to order
+    statistics: the limits are those at q - z error and q + z error (Woodruff, 1952,
+    doi:10.1080/01621459.1952.10483443), the standard error is the SD of those at q + error x a standard normal, within
+    the limits (as Maritz and Jarrett, 1978, doi:10.1080/01621459.1978.10480027). A limit beyond the smallest or the
+    largest value is not known: NaN, as the error is then.
+    """
     n = len(values)
     if n == 0:
-        return row(metric, math.nan, math.nan, math.nan, math.nan, 0, "simulated")
+        return math.nan, math.nan, math.nan, math.nan
     ordered = np.sort(values)
-    half = Z95 * math.sqrt(n * q * (1 - q))
-    low = float(ordered[max(0, math.floor(n * q - half) - 1)])
-    high = float(ordered[min(n - 1, math.ceil(n * q + half))])
     below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
     estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
-    mcse = (high - low) / (2 * Z95) if math.isfinite(high) else math.inf
-    return row(metric, estimate, mcse, low, high, n, "simulated")
+    error = _error_of_share(values, float(ordered[max(math.ceil(n * q) - 1, 0)]), q, draws, worlds, ess)
+    if math.isnan(error):
+        return estimate, math.nan, math.nan, math.nan
+    first, last = math.floor(n * (q - Z95 * error)), math.ceil(n * (q + Z95 * error)) + 1  # ranks, from 1
+    low = float(ordered[first - 1]) if first >= 1 else math.nan
+    high = float(ordered[last - 1]) if last <= n else math.nan
+    if math.isnan(low) or math.isnan(high):
+        return estimate, math.nan, low, high
+    if math.isinf(high):
+        return estimate, math.inf, low, high
+    ranks = np.clip(np.ceil(n * (q + error * _NORMAL)).astype(np.int64), first, last)
+    return estimate, float(ordered[ranks - 1].std()), low, high
+
+
+def _error_of_share(values: Array, at: float, q: float, draws: NDArray[np.int64], worlds: int, ess: float) -> float:
+    """Return the standard error of the share of trials with a value up to `at`, were that share q.
+
+    Ties may put more trials than q up to `at`, and fewer below it: the nearer of the two tells how alike the trials of
+    one world are. Where neither does (all values are equal) all trials of a world count as one.
+    """
+    n = len(values)
+    sides = [side for side in (values <= at, values < at) if 0 < side.sum() < n]
+    if n < 2:
+        return math.nan
+    if not sides:
+        return math.sqrt(q * (1.0 - q) / min(n, worlds, ess) if worlds > 1 else q * (1.0 - q) / n)
+    side = min(sides, key=lambda one: abs(float(one.mean()) - q)).astype(float)
+    share = float(side.mean())
+    return clustered_mcse(side, draws, worlds, ess) * math.sqrt(q * (1.0 - q) / (share * (1.0 - share)))

@@ -54,10 +54,10 @@ def rows(
     """Of each curve: quantiles over trials of the median, its limits and their width, how often these are not reached
     or not estimable, survival, events. Before them follow-up and retreatment.
 
-    mean, quantile: make a row of a metric's name and one value a trial.
+    mean, quantile: make a row of a metric's name and one value a trial; NaN, not estimable, has no rank.
     """
     for label, q in QUANTILES:
-        yield quantile(f"follow_up.{label}", _there(outcome.follow_up), q)
+        yield quantile(f"follow_up.{label}", outcome.follow_up.astype(float), q)
     yield mean("retreated.n", outcome.retreated.astype(float))
     yield mean("retreated.responses", outcome.responding_again.astype(float))
 
@@ -73,14 +73,14 @@ def rows(
             metric = f"{prefix}.median" if part == "median" else f"{prefix}.median.{part}"
             values = getattr(estimate, part)
             for label, q in QUANTILES:
-                yield quantile(f"{metric}.{label}", _there(values), q)
+                yield quantile(f"{metric}.{label}", values.astype(float), q)
             yield mean(f"{metric}.nr", np.isinf(values).astype(float), proportion=True)
             yield mean(f"{metric}.ne", np.isnan(values).astype(float), proportion=True)
-        yield quantile(f"{prefix}.median.width.q50", _there(_width(estimate)), 0.5)
+        yield quantile(f"{prefix}.median.width.q50", _width(estimate), 0.5)
         last = np.where(estimate.size > 0, estimate.last, 1.0).astype(float)
         for place, (month, survival) in enumerate(_survival(estimate).items()):
             values, metric = survival.astype(float), f"{prefix}.s{month}"
-            yield mean(metric, values)
+            yield mean(metric, values, rate=True)
             yield from not_estimable(metric, values, 0.0, last, mean, partial(_true_of, truth, curve, place))
 
 
@@ -93,11 +93,6 @@ def _width(estimate: Estimate) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         width = (estimate.high - estimate.low).astype(float)
     return np.where(np.isnan(estimate.low), np.nan, np.where(np.isinf(estimate.high), np.inf, width))
-
-
-def _there(values: Any) -> NDArray[np.float64]:
-    """The values that are numbers or not reached: what is not estimable has no rank."""
-    return values[~np.isnan(values)].astype(float)
 
 
 def _survival(estimate: Estimate) -> dict[int, NDArray[np.float32]]:

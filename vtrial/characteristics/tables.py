@@ -26,7 +26,7 @@ from vtrial.characteristics.monte_carlo import (
     interval,
     missing_share,
     not_estimable,
-    quantile,
+    quantile_with_error,
     row,
 )
 from vtrial.estimate.kaplan_meier import Z95
@@ -82,22 +82,38 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     trials = len(outcome.infused)
     draws = np.arange(trials) % protocol.worlds.size
 
-    def mean(metric: str, values: Array, *, proportion: bool = False, among: NDArray[np.bool_] | None = None) -> Row:
-        # among: the trials that it is about. One of them whose value is NaN is not estimable, and means leave it out
-        # where it is rare: above `NE_SHARE` the mean of the others would be biased.
+    def mean(
+        metric: str,
+        values: Array,
+        *,
+        proportion: bool = False,
+        rate: bool = False,
+        among: NDArray[np.bool_] | None = None,
+    ) -> Row:
+        # proportion: of trials, 0 or 1 each; rate: each between 0 and 1. among: the trials that it is about. One of them
+        # whose value is NaN is not estimable, and means leave it out where it is rare: above `NE_SHARE` the mean of the
+        # others would be biased.
         known = np.isfinite(values) if among is None else np.isfinite(values) & among
         number = int(known.sum())
         if number == 0 or missing_share(values, among) > NE_SHARE:
             return row(metric, math.nan, math.nan, math.nan, math.nan, number, "simulated")
         estimate = float(values[known].mean())
         mcse = clustered_mcse(values[known], draws[known], protocol.worlds.size, protocol.ess)
-        low, high = interval(estimate, mcse, number) if proportion else (estimate - Z95 * mcse, estimate + Z95 * mcse)
+        low, high = estimate - Z95 * mcse, estimate + Z95 * mcse
+        if proportion or (rate and estimate in (0.0, 1.0)):
+            apart = number if protocol.worlds.size == 1 else min(number, protocol.ess)
+            low, high = interval(estimate, mcse, int(apart))
         return row(metric, estimate, mcse, low, high, number, "simulated")
 
-    def rate(metric: str, values: Array, true: Callable[[], tuple[float, float, int]] | None = None) -> Iterator[Row]:
-        yield mean(metric, values)
+    def rates(metric: str, values: Array, true: Callable[[], tuple[float, float, int]] | None = None) -> Iterator[Row]:
+        yield mean(metric, values, rate=True)
         if np.isnan(values).any():
             yield from not_estimable(metric, values, 0.0, 1.0, mean, true)
+
+    def quantile(metric: str, values: Array, q: float) -> Row:
+        known = ~np.isnan(values)  # +inf is above every number, and takes its place
+        found = quantile_with_error(values[known], q, draws[known], protocol.worlds.size, protocol.ess)
+        return row(metric, *found, int(known.sum()), "simulated")
 
     for test in protocol.plan.tests:
         yield mean(f"{test.name}.reject", outcome.rejected[test.name].astype(float), proportion=True)
@@ -119,12 +135,12 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
     for endpoint in protocol.plan.endpoints:
         count = outcome.counts[endpoint]
         observed = _rate(count, outcome.infused)
-        yield from rate(f"{endpoint}.rate", observed, partial(_true_rate, protocol, endpoint, seed, trials))
+        yield from rates(f"{endpoint}.rate", observed, partial(_true_rate, protocol, endpoint, seed, trials))
         for label, q in (("q025", 0.025), ("q975", 0.975)):
-            yield quantile(f"{endpoint}.rate.{label}", observed[np.isfinite(observed)], q)
-        yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled))
+            yield quantile(f"{endpoint}.rate.{label}", observed, q)
+        yield mean(f"{endpoint}.enrolled.rate", _rate(count, outcome.enrolled), rate=True)
     for name, count in _flags(protocol, outcome).items():
-        yield from rate(f"{name}.rate", _rate(count, outcome.infused))
+        yield from rates(f"{name}.rate", _rate(count, outcome.infused))
     if outcome.follow_up is not None:
         yield from curves.rows(protocol, outcome, mean, quantile, seed=seed)
 
@@ -134,9 +150,9 @@ def _true_rate(protocol: Protocol, endpoint: Endpoint, seed: int, trials: int) -
     it without a closed form."""
     if protocol.plan.mix:
         return math.nan, math.nan, 0
-    rates = exact.true_rates(protocol, endpoint, _worlds_lived_in(protocol, seed, trials))
-    error = float(rates.std() / math.sqrt(min(protocol.ess, rates.size))) if rates.size > 1 else 0.0
-    return float(rates.mean()), error, 0
+    true = exact.true_rates(protocol, endpoint, _worlds_lived_in(protocol, seed, trials))
+    error = float(true.std() / math.sqrt(min(protocol.ess, true.size))) if true.size > 1 else 0.0
+    return float(true.mean()), error, 0
 
 
 def _flags(protocol: Protocol, outcome: Outcome) -> dict[str, NDArray[np.int32]]:
@@ -191,7 +207,8 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
         estimate = float(p.mean())
         mcse = float(p.std() / math.sqrt(ess)) if p.size > 1 else 0.0
         low, high = estimate - Z95 * mcse, estimate + Z95 * mcse
-        if mcse > 0.0 and not metric.startswith("n.") and not metric.endswith(".bias"):
+        share = metric.endswith(".worthwhile")  # of worlds, of which none may be one that the draws missed
+        if (mcse > 0.0 or (share and p.size > 1)) and not metric.startswith("n.") and not metric.endswith(".bias"):
             low, high = interval(estimate, mcse, int(ess))
         return row(metric, estimate, mcse, low, high, 0, "exact")
 
@@ -204,9 +221,8 @@ def exact_rows(protocol: Protocol, seed: int) -> Iterator[Row]:
         worth = (power >= WORTHWHILE) & ~exact.null_is_true(protocol, test, worlds)
         yield mean(f"{test.name}.worthwhile", worth.astype(float))
         for label, q in (("q10", 0.1), ("q50", 0.5), ("q90", 0.9)):
-            estimate, half = float(np.quantile(power, q)), Z95 * math.sqrt(q * (1 - q) / ess)
-            low, high = (float(np.quantile(power, min(max(q + side * half, 0.0), 1.0))) for side in (-1, 1))
-            yield row(f"{test.name}.reject.worlds.{label}", estimate, (high - low) / (2 * Z95), low, high, 0, "exact")
+            found_over = quantile_with_error(power, q, np.arange(power.size), power.size, ess)
+            yield row(f"{test.name}.reject.worlds.{label}", *found_over, 0, "exact")
 
 
 def _rate(count: NDArray[np.int32], n: NDArray[np.int32]) -> Array:

@@ -13,7 +13,7 @@ from vtrial.estimate.proportions import WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.report.tables import drawn
-from vtrial.report.words import estimate, number, point
+from vtrial.report.words import error_in_words, estimate, point
 from vtrial.report.words_of_looks import ended_in_words
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ def told(result: "Result", metric: str, cell: int, digits: int = 4) -> str:
     rows = table[(table["cell"] == cell) & (table["metric"] == metric)].set_index("method")
     if "simulated" not in rows.index:
         return "–"
-    value, mcse = rows.loc["simulated", ["estimate", "mcse"]].astype(float)
+    row = rows.loc["simulated"]
     known = f" (exact {estimate(float(rows.at['exact', 'estimate']), digits)})" if "exact" in rows.index else ""
-    error = "" if math.isnan(mcse) else f" ± {number(mcse, digits)}"  # none of one trial alone
-    return f"{estimate(value, digits)}{error}{known}"
+    error = error_in_words(row, digits)
+    error = f" ± {error.removeprefix('±')}" if error.startswith("±") else f" ({error})"
+    error = "" if math.isnan(row["mcse"]) else error  # none of one trial alone
+    return f"{estimate(float(row['estimate']), digits)}{error}{known}"
 
 
 def judged(result: "Result") -> dict[str, str]:

@@ -10,7 +10,18 @@ from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.model.vocabulary import NOT_REACHED, in_figures, status_of
 from vtrial.report import answer_of_looks
-from vtrial.report.words import capitalised, claim, claim_of, estimate, number, point
+from vtrial.report.words import (
+    MC_LIMITS,
+    capitalised,
+    claim,
+    claim_of,
+    error_in_words,
+    estimate,
+    limits_in_words,
+    number,
+    point,
+    simulated_row,
+)
 from vtrial.report.words_of_looks import headlines
 from vtrial.report.worlds_in_words import world_in_words
 from vtrial.scenario.sections import TestSection
@@ -223,9 +234,11 @@ def _middle(result: "Result", metric: str, cell: int) -> str:
 
 
 def _share(result: "Result", metric: str, cell: int) -> str:
-    value, mcse = result.value(metric, cell=cell)
-    if value == 0.0:
-        return "none"
+    row = simulated_row(result, metric, cell)
+    value, mcse = float(row["estimate"]), float(row["mcse"])
+    if mcse == 0.0:
+        low, high = (100.0 * float(row[column]) for column in MC_LIMITS)
+        return f"{'none' if value == 0.0 else f'{value:.1%}'} (95% limits {limits_in_words(low, high, 1)}%)"
     return f"{value:.1%}" if math.isnan(mcse) else f"{value:.1%} ± {mcse:.1%}"
 
 
@@ -234,8 +247,8 @@ def _month(value: float) -> str:
 
 
 def _number(result: "Result", metric: str, cell: int) -> str:
-    value, mcse = result.value(metric, cell=cell)
+    row = simulated_row(result, metric, cell)
     rows: Any = result.characteristics
     exact = rows[(rows["cell"] == cell) & (rows["metric"] == metric) & (rows["method"] == "exact")]
     known = "" if exact.empty else f", exact {exact['estimate'].iloc[0]:.4f}"
-    return f"{estimate(value)} (±{number(mcse)}{known})"
+    return f"{estimate(float(row['estimate']))} ({error_in_words(row)}{known})"

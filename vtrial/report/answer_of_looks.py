@@ -13,7 +13,7 @@ from vtrial.errors import InputError, nearest
 from vtrial.estimate.proportions import WORDS, Endpoint
 from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS
 from vtrial.protocol import Protocol
-from vtrial.report.words import capitalised, claim_of, estimate, listed, metric_in_words, number, point
+from vtrial.report.words import capitalised, claim_of, error_in_words, estimate, listed, metric_in_words, point
 from vtrial.report.words_of_looks import headlines, look_in_words, stops_in_words
 from vtrial.report.worlds_in_words import world_in_words
 from vtrial.scenario.sections import Design
@@ -194,15 +194,16 @@ def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> 
     if rows.empty:
         return "not known (not in these trials, or not exactly)"
     method = "simulated" if "simulated" in rows.index else "exact"
-    value, mcse = rows.loc[method, ["estimate", "mcse"]].astype(float)
+    row = rows.loc[method]
     unit = _unit(metric)
     digits = 4 if unit is None else 2
-    known = ""
+    known, error = "", error_in_words(row, digits)
     if method == "exact":
-        known = ", exact but for the number of draws"
+        known, error = ("exact", "") if row["mcse"] == 0.0 else (", exact but for the number of draws", error)
     elif "exact" in rows.index:
         known = f", exact {float(rows.at['exact', 'estimate']):.{digits}f}"
-    return f"{estimate(value, digits)} (±{number(mcse, digits)}{known}){f' {unit}' if short and unit else ''}"
+    value = estimate(float(row["estimate"]), digits)
+    return f"{value} ({error}{known}){f' {unit}' if short and unit else ''}"
 
 
 def _unit(metric: str) -> str | None:

@@ -174,9 +174,10 @@ def _cross(base: alt.Chart) -> alt.Chart:
 
 def _tooltip(data: Any) -> list[alt.Tooltip]:
     exact = [alt.Tooltip("exact:Q", format=".4f")] if data["exact"].notna().any() else []
-    error = alt.Tooltip("mcse:Q", title="± MC error", format=".4f")
+    limits = [alt.Tooltip(f"{end}:Q", title=f"MC limit, {end}", format=".4f") for end in ("low", "high")]
+    error = [alt.Tooltip("mcse:Q", title="± MC error", format=".4f"), *limits]
     simulated = alt.Tooltip("estimate:Q", title="simulated", format=".4f")
-    return [alt.Tooltip("metric:N", title=" "), alt.Tooltip("cell:N", title="cell"), simulated, error, *exact]
+    return [alt.Tooltip("metric:N", title=" "), alt.Tooltip("cell:N", title="cell"), simulated, *error, *exact]
 
 
 def _swept_table(result: "Result", words: dict[str, str]) -> tuple[Any, str, list[str]]:

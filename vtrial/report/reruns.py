@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from vtrial import engine, truth
+from vtrial import characteristics, engine, truth
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.estimate.times import TimeEndpoint
 from vtrial.model.vocabulary import in_figures
 from vtrial.protocol import Protocol, planned
 from vtrial.report.tables import drawn
+from vtrial.report.words import error_in_words
 from vtrial.world import World
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ def sizes_of_times(result: "Result") -> pd.DataFrame:
     """How often each test of progression-free survival rejects where its median is the null, at every dose alike.
 
     Columns: test, null (months), method, alpha, curve ("exponential", or the study's own shape), scale (of the null:
-    "documented" or "latent"), rejects, mcse. The exponential curve has neither responses nor deaths before progression,
-    nor covariates. A null that no curve has is left out; without rows where no such test is.
+    "documented" or "latent"), rejects, mcse, mc_low, mc_high. The exponential curve has neither responses nor deaths
+    before progression, nor covariates. A null that no curve has is left out; without rows where no such test is.
     """
     protocol, rows = result.protocols[0], []
     tests = [test for test in protocol.tests if test.endpoint == "pfs"]
@@ -54,14 +55,16 @@ def sizes_of_times(result: "Result") -> pd.DataFrame:
                 )
                 for test in (test for test in tests if test.null == null):
                     share = float(outcome.rejected[test.name].mean())
+                    mcse = math.sqrt(share * (1.0 - share) / TRIALS_AT_A_NULL)
+                    low, high = characteristics.interval(share, mcse, TRIALS_AT_A_NULL)
                     rows.append(
                         {
                             "test": test.name, "null": null, "method": test.method,
                             "alpha": protocol.levels.alpha(test.name, 0), "curve": curve, "scale": scale,
-                            "rejects": share, "mcse": math.sqrt(share * (1.0 - share) / TRIALS_AT_A_NULL),
+                            "rejects": share, "mcse": mcse, "low": low, "high": high,
                         }
                     )  # fmt: skip
-    columns = ["test", "null", "method", "alpha", "curve", "scale", "rejects", "mcse"]
+    columns = ["test", "null", "method", "alpha", "curve", "scale", "rejects", "mcse", "low", "high"]
     return pd.DataFrame(rows, columns=columns).sort_values("test", kind="stable")
 
 
@@ -86,7 +89,7 @@ def sizes_of_times_table(table: pd.DataFrame, id_: str) -> Markup:
             {
                 "test": f"{row['test']} ({row['method']}, alpha {row['alpha']:g})",
                 "truth": f"{row['curve']}, {row['scale']} median {row['null']:g} months",
-                "rejects": f"{row['rejects']:.3f} ± {row['mcse']:.3f}{' > alpha' if above else ''}",
+                "rejects": f"{row['rejects']:.3f} ({error_in_words(row, 3)}){' > alpha' if above else ''}",
             }
         )
     labels = {"truth": "true curve", "rejects": "rejects"}

@@ -16,7 +16,7 @@ from vtrial.evidence.priors import Normal, Priors
 from vtrial.posterior import DESCRIBED, Posterior
 from vtrial.report.answer import of_looks, precision
 from vtrial.report.fitted import fitted_rates
-from vtrial.report.words import estimate, metric_in_words, number
+from vtrial.report.words import error_in_words, estimate, metric_in_words, number
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _figures(result: "Result", wanted: Any) -> Any:
                 "low": number(row["mc_low"], digits) if key in both else "",
                 "high": number(row["mc_high"], digits) if key in both else "",
                 "exact": "" if known is None else estimate(known["estimate"]),
-                "exact_error": "" if known is None else _error(known["mcse"]),
+                "exact_error": "" if known is None else _error(known),
             }
         )
     return pd.DataFrame(rows)
@@ -232,8 +232,9 @@ def _figures_table(rows: Any, name: str, *, group: str) -> Markup:
     return drawn(rows, name, group=group, labels=labels, right=right, code=code, spanners=spanners)
 
 
-def _error(mcse: float) -> str:
-    return "none" if mcse == 0.0 else number(mcse)
+def _error(known: Any) -> str:
+    words = error_in_words(known)
+    return "none" if words == "±0.0000" else words.removeprefix("±")
 
 
 def _rate_heads(result: "Result") -> list[str]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from vtrial.characteristics import WORTHWHILE
 from vtrial.report.figures import Figure, drawn
-from vtrial.report.words import claim, claim_of, point
+from vtrial.report.words import claim, claim_of, error_in_words, point
 
 if TYPE_CHECKING:
     from vtrial.result import Result
@@ -52,10 +52,11 @@ def figures(result: "Result") -> list[Figure]:
     """The figure of the first cell; none where there is one world, or no exact power."""
     if not known_over_worlds(result, 0):
         return []
-    value = result.value
+    rows: Any = result.characteristics
+    rows = rows[(rows["cell"] == 0) & (rows["method"] == "exact")].set_index("metric")
     worth = "; ".join(
-        f"{claim_of(result, name)}: {value(f'{name}.worthwhile', method='exact')[0]:.1%} "
-        f"(±{value(f'{name}.worthwhile', method='exact')[1]:.1%})"
+        f"{claim_of(result, name)}: {rows.at[f'{name}.worthwhile', 'estimate']:.4f} "
+        f"({error_in_words(rows.loc[f'{name}.worthwhile'])})"
         for name in known_over_worlds(result, 0)
     )
     of = f" of the first cell, {point(result.scenario.cells[0].swept)}" if result.scenario.swept else ""
