@@ -127,7 +127,7 @@ def run(
     The folder gets characteristics.csv, trials.parquet, scenario.toml (as run), report.html and manifest.json.
     """
     from vtrial import result as room
-    from vtrial.report import answer
+    from vtrial.report import answer, comparisons
     from vtrial.scenario import load_scenario
 
     began = time.perf_counter()
@@ -141,6 +141,8 @@ def run(
         out.print(plain(design.question), style="italic")
     out.print()
     out.print(plain(result.answer()))
+    if compared := comparisons.sentence(result):
+        out.print(plain(compared))
     out.print()
     out.print(as_table(answer.characteristics_in_short(result)))
     out.print(answer.not_yet(result), style="dim")

@@ -7,6 +7,7 @@ and manifest.json, which names the others with their hashes; `vtrial.folders` wr
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from vtrial import characteristics, exact, places, plausibility
+from vtrial import characteristics, places, plausibility
 from vtrial.cells import prepared, simulated
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
@@ -76,10 +77,16 @@ class Result:
         return float(row["estimate"].iloc[0]), float(row["mcse"].iloc[0])
 
     def differences(self) -> pd.DataFrame:
-        """Each cell of a sweep minus the first, with the error of the difference: cells meet the same patients.
+        """Each cell of a sweep minus the first: cells meet the same patients.
 
-        Empty without a sweep.
+        Of each difference its Monte Carlo error and limits; of true rates and exact probabilities over the worlds of a
+        posterior also the interval over worlds and the probability of being positive. Empty without a sweep. See
+        `vtrial.differences.table`.
         """
+        return self._differences.copy()
+
+    @cached_property
+    def _differences(self) -> pd.DataFrame:
         from vtrial import differences
 
         return differences.table(self)
@@ -92,8 +99,7 @@ class Result:
         protocol = self.protocols[self._there(cell)]
         seed = self.scenario.design.simulation.seed
         lived, found, _ = characteristics.exact_by_world(protocol, seed)
-        rates = {f"{e}.true": exact.true_rates(protocol, e, lived) for e in protocol.plan.endpoints}
-        return pd.DataFrame(rates | found)
+        return pd.DataFrame(characteristics.true_by_world(protocol, lived) | found)
 
     def answer(self) -> str:
         """The answer in one sentence, with numbers and their Monte Carlo errors."""

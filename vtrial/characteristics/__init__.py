@@ -1,7 +1,15 @@
 """Trials and worlds -> operating characteristics: `tables`; `monte_carlo`: their errors; `survival`: curves."""
 
 from vtrial.characteristics.monte_carlo import COLUMNS, clustered_mcse, interval
-from vtrial.characteristics.tables import WORTHWHILE, exact_by_world, exact_rows, metric_of_flag, table, trials_table
+from vtrial.characteristics.tables import (
+    WORTHWHILE,
+    exact_by_world,
+    exact_rows,
+    metric_of_flag,
+    table,
+    trials_table,
+    true_by_world,
+)
 
 __all__ = [
     "COLUMNS",
@@ -13,4 +21,5 @@ __all__ = [
     "metric_of_flag",
     "table",
     "trials_table",
+    "true_by_world",
 ]

@@ -90,9 +90,9 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         rate: bool = False,
         among: NDArray[np.bool_] | None = None,
     ) -> Row:
-        # proportion: of trials, 0 or 1 each; rate: each between 0 and 1. among: the trials that it is about. One of them
-        # whose value is NaN is not estimable, and means leave it out where it is rare: above `NE_SHARE` the mean of the
-        # others would be biased.
+        # proportion: of trials, 0 or 1 each; rate: each between 0 and 1. among: the trials that it is about. One of
+        # them whose value is NaN is not estimable, and means leave it out where it is rare: above `NE_SHARE` the mean
+        # of the others would be biased.
         known = np.isfinite(values) if among is None else np.isfinite(values) & among
         number = int(known.sum())
         if number == 0 or missing_share(values, among) > NE_SHARE:
@@ -168,19 +168,35 @@ def metric_of_flag(flag: str) -> str:
 
 def exact_by_world(protocol: Protocol, seed: int) -> tuple[World, dict[str, Array], float]:
     """Worlds, all that is known exactly in each by metric, float64 (worlds,), and the worlds' effective number."""
-    looks = bool(protocol.plan.looks) or protocol.plan.graph
     draws, sd = protocol.worlds.size, float(protocol.numbers.between_trial_sd)
     count = draws if draws > 1 or sd == 0.0 else _EXACT_SHIFTS
     worlds = _worlds_lived_in(protocol, seed, count)
-    ess = min(protocol.ess, count) if draws > 1 else float(count)
-    if looks:
-        return worlds, of_looks(protocol, worlds), ess
+    kept = vars(protocol).setdefault("_exact_by_seed", {})  # seconds of work, kept as a cached property is
+    if seed not in kept:
+        kept[seed] = _exact_in(protocol, worlds)
+    return worlds, dict(kept[seed]), min(protocol.ess, count) if draws > 1 else float(count)
+
+
+def _exact_in(protocol: Protocol, worlds: World) -> dict[str, Array]:
+    """All that is known exactly in each of the worlds, by metric, float64 (worlds,)."""
+    if protocol.plan.looks or protocol.plan.graph:
+        return of_looks(protocol, worlds)
     plain = exact.reject_probabilities(protocol, worlds) if protocol.plan.tests else {}
     found = {"familywise.error" if name == "familywise" else f"{name}.reject": p for name, p in plain.items()}
     last = _last_of_success(protocol)
     if last is not None and f"{last}.reject" in found:
         found["success"] = found[f"{last}.reject"]
-    return worlds, found, ess
+    return found
+
+
+def true_by_world(protocol: Protocol, worlds: World) -> dict[str, Array]:
+    """The true rate of each endpoint in each of the worlds, as `<endpoint>.true`, float64 (worlds,).
+
+    Empty where the mix of patients is shifted: their rates are no longer those of the worlds.
+    """
+    if protocol.plan.mix:
+        return {}
+    return {f"{e}.true": exact.true_rates(protocol, e, worlds) for e in protocol.plan.endpoints}
 
 
 def _last_of_success(protocol: Protocol) -> str | None:

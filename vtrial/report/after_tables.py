@@ -13,7 +13,7 @@ from vtrial.estimate.proportions import WORDS
 from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.estimate.times import WORDS as TIMES
 from vtrial.report.tables import drawn
-from vtrial.report.words import error_in_words, estimate, point
+from vtrial.report.words import error_in_words, estimate, number, point
 from vtrial.report.words_of_looks import ended_in_words
 
 if TYPE_CHECKING:

@@ -142,16 +142,20 @@ def precision(result: "Result") -> list[str]:
 
 
 def notebook(result: "Result") -> str:
-    """The display in a notebook: title, answer, table."""
+    """The display in a notebook: title, answer, how true rates differ between cells, table."""
     import html
+
+    from vtrial.report import comparisons  # whose tables need this module
 
     title = html.escape(result.scenario.design.title or result.scenario.name)
     rows = characteristics_in_short(result)
     for column in ("estimate", "mcse", "mc_low", "mc_high", "exact"):
         rows[column] = [_cell(value, column) for value in rows[column]]
     table = rows.to_html(index=False, na_rep="", border=0)
+    compared = comparisons.sentence(result)
+    said = "".join(f"<p>{html.escape(text)}</p>" for text in (sentence(result), compared) if text)
     warned = "".join(f"<p><b>Warning:</b> {html.escape(text)}.</p>" for text in result.warnings)
-    return f"<h3>{title}</h3><p>{html.escape(sentence(result))}</p>{warned}{table}"
+    return f"<h3>{title}</h3>{said}{warned}{table}"
 
 
 def _cell(value: float, column: str) -> str:

@@ -14,6 +14,7 @@ from vtrial.posterior import Posterior
 from vtrial.report import (
     assumptions,
     charts,
+    comparisons,
     histogram,
     looks,
     reruns,
@@ -83,6 +84,7 @@ def _question(result: "Result") -> dict[str, Any]:
         "question": design.question,
         "answer": sentence(result),
         "warnings": result.warnings,
+        "compared": comparisons.sentence(result),
         "not_yet": f"{not_yet(result)} {mix_in_words(result)}".strip(),
         "shifted": None
         if table is None
@@ -104,11 +106,14 @@ def _characteristics(result: "Result") -> dict[str, Any]:
     if (timed or result.protocols[0].plan.looks) and not result.scenario.swept:
         shown = cells
     exact_sizes, of_times = sizes.sizes(result), reruns.sizes_of_times(result)
+    differences, differences_left_out = comparisons.table(result, "differences")
     return {
         "swept": listed(result.scenario.swept) if result.scenario.swept else "",
         "cells": len(cells),
         "characteristics": by_cell,
         "rows_left_out": left_out,
+        "differences": differences,
+        "differences_left_out": differences_left_out,
         "details": [_every_metric(result, cell.number, timed) for cell in shown],
         "cells_left_out": len(cells) - len(shown) if shown else 0,
         "sizes": None if exact_sizes.empty else sizes.sizes_table(exact_sizes, "sizes"),
