@@ -76,7 +76,7 @@ def schedule_of(patient: Patient, row: list[int], months: list[float], window: f
 
 
 def follow(
-    patient: Patient, u: dict[str, float], rate: dict[str, float], x: float, response: int, crs5: bool, therapy: float
+    patient: Patient, u: dict[str, float], rate: dict[str, float], x: float, response: int, fatal: bool, therapy: float
 ) -> None:
     """What happens to the patient. rate: on the scales of the model's numbers."""
 
@@ -110,12 +110,12 @@ def follow(
             break
         left -= hazard * (end - now)
         now = end
-    truth["died_of_crs"] = False
-    if crs5:
+    truth["died_of_toxicity"] = False
+    if fatal:
         progression = math.inf
         of_crs = start + u["crs_death"] * max(56 / DAYS - start, 7 / DAYS)
         if of_crs < death:
-            death, truth["died_of_crs"] = of_crs, True
+            death, truth["died_of_toxicity"] = of_crs, True
 
     begun = start - math.log(u["new_therapy"]) / therapy
     truth["new_therapy"] = begun if begun < min(progression, death) else math.inf

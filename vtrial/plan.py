@@ -26,7 +26,8 @@ class Plan:
 
     capacity: most patients that can be enrolled. target: what `Numbers.size` counts. endpoints: what is counted. tests:
     in an order in which none waits for a later one. attrition: whether anybody enrolled may stay without infusion;
-    shifted: whether trials move their world. curves: the Kaplan-Meier curves that are estimated; even, cut_after_last,
+    shifted: whether trials move their world. fatal: systems whose grade 5 is a death, and which come with
+    times therefore. curves: the Kaplan-Meier curves that are estimated; even, cut_after_last,
     censor_missed, censor_new_therapy: how patients come, what the data cut counts from, what is censored. described:
     the flags and measures that are drawn and derived; flags: those that are counted, of the core too. mix: so many of
     the first of described whose share is shifted. looks, rules, watched: see `vtrial.conduct.looks` and
@@ -41,7 +42,7 @@ class Plan:
     tests: tuple[TestPlan, ...]
     attrition: bool = True
     shifted: bool = True
-    with_crs: tuple[System, ...] = ("crs",)
+    fatal: tuple[System, ...] = ("crs",)
     curves: tuple[Curve, ...] = ()
     even: bool = False
     cut_after_last: bool = True
@@ -69,7 +70,7 @@ class Plan:
         found |= {"survival"} if self.in_calendar else set()
         found |= {CORE[name] for asked in self.flags for name in self.described.needs(asked)}  # type: ignore[misc]
         if self.curves or "survival" in found:
-            found |= {"survival", "response", *self.with_crs}
+            found |= {"survival", "response", *self.fatal}
         return frozenset(found - {"disposition"})
 
 

@@ -14,6 +14,7 @@ from scipy.special import expit, logit
 
 from vtrial import reachable, rules, timing, truth
 from vtrial.cohort.disposition import Target
+from vtrial.cohort.patients import TOXICITIES
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
 from vtrial.described import asked_of, dose_window, expanding, flags_of, mix_of, mixed
@@ -129,7 +130,7 @@ def in_worlds(
         ),
         attrition=design.cohort.attrition != 0.0 or design.arm[0].allocation == "fixed",
         shifted=design.world.between_trial_sd > 0.0,
-        with_crs=("crs",) if "crs" in evidence.systems else (),
+        fatal=tuple(system for system in TOXICITIES if system in evidence.systems),
         curves=curves,
         even=design.calendar.accrual == "even",
         cut_after_last="month" not in design.calendar.data_cut,

@@ -52,23 +52,23 @@ def mixed(patients: int) -> dict[str, jax.Array]:
     return {
         "x": jnp.array((number % 5 - 2) * 0.5, jnp.float32),
         "response": jnp.array(number % 4, jnp.int32),
-        "crs5": jnp.array(number % 17 == 0),
+        "fatal": jnp.array(number % 17 == 0),
     }
 
 
 @functools.partial(jax.jit, static_argnames=("patients",))
-def path(key, survival_rates, patients: int, x, response, crs5, schedule, window, missed, therapy) -> Path:
+def path(key, survival_rates, patients: int, x, response, fatal, schedule, window, missed, therapy) -> Path:
     seen_at = survival.visits(key, patients, schedule, window, missed)
     return survival.path(
-        key, survival_rates, capacity=patients, x=x, response=response, crs5=crs5, visits=seen_at, new_therapy=therapy
+        key, survival_rates, capacity=patients, x=x, response=response, fatal=fatal, visits=seen_at, new_therapy=therapy
     )
 
 
 def draw(seed: int, patients: int, *, schedule=SCHEDULE, window=WINDOW, missed=MISSED, therapy=THERAPY, **changes):
-    """A path of `patients` and what they are; changes: of the rates, or of x, response and crs5."""
-    who = mixed(patients) | {name: changes.pop(name) for name in ("x", "response", "crs5") if name in changes}
+    """A path of `patients` and what they are; changes: of the rates, or of x, response and fatal."""
+    who = mixed(patients) | {name: changes.pop(name) for name in ("x", "response", "fatal") if name in changes}
     numbers = (jnp.array(schedule, jnp.float32), *(jnp.float32(v) for v in (window, missed, therapy)))
-    return path(key_of(seed), rates(**changes), patients, who["x"], who["response"], who["crs5"], *numbers), who
+    return path(key_of(seed), rates(**changes), patients, who["x"], who["response"], who["fatal"], *numbers), who
 
 
 look = jax.jit(visits.seen, static_argnames=("censor_missed", "censor_new_therapy"))

@@ -17,7 +17,7 @@ def without_response(patients: int) -> dict:
     return {
         "x": jnp.zeros(patients, jnp.float32),
         "response": jnp.zeros(patients, jnp.int32),
-        "crs5": jnp.zeros(patients, bool),
+        "fatal": jnp.zeros(patients, bool),
     }
 
 
@@ -118,19 +118,19 @@ def test_visits_keep_to_their_window_and_are_missed_as_often_as_asked():
 
 def test_crs_of_grade_5_kills_within_56_days_without_progression():
     path, who = cases.draw(10, MANY)
-    fatal = np.asarray(who["crs5"])
+    fatal = np.asarray(who["fatal"])
     assert not np.isfinite(np.asarray(path.progression)[fatal]).any()
     start = np.maximum(path.response_day, path.cr_day) / DAYS
     assert (np.asarray(path.death)[fatal] - start[fatal] <= EARLY + 1e-5).all()
-    assert not np.asarray(path.died_of_crs)[~fatal].any()
-    assert np.asarray(path.died_of_crs)[fatal].mean() > 0.95
+    assert not np.asarray(path.died_of_toxicity)[~fatal].any()
+    assert np.asarray(path.died_of_toxicity)[fatal].mean() > 0.95
 
 
 def test_new_therapy_comes_before_progression_and_death_or_not_at_all():
     path, who = cases.draw(11, MANY)
     begun = np.asarray(path.new_therapy)
     assert (begun[np.isfinite(begun)] < np.minimum(path.progression, path.death)[np.isfinite(begun)]).all()
-    no_response = np.asarray(who["response"] == 0) & ~np.asarray(who["crs5"])
+    no_response = np.asarray(who["response"] == 0) & ~np.asarray(who["fatal"])
     assert 0.005 < np.isfinite(begun[no_response]).mean() < 0.15
     lighter, _ = cases.draw(11, MANY, therapy=0.0)
     assert not (np.asarray(lighter.new_therapy) < 1e6).any()
@@ -160,18 +160,18 @@ def test_a_longer_schedule_moves_no_visit():
 
 
 def test_leaving_processes_out_changes_no_other():
-    whole, who = cases.draw(13, 140, crs5=jnp.zeros(140, bool))
+    whole, who = cases.draw(13, 140, fatal=jnp.zeros(140, bool))
     part = survival.path(
         cases.key_of(13),
         cases.rates(),
         capacity=140,
         x=who["x"],
         response=who["response"],
-        crs5=None,
+        fatal=None,
         visits=whole.visits,
         retreatment=False,
     )
-    for name in ("response_day", "cr_day", "progression", "death", "died_of_crs"):
+    for name in ("response_day", "cr_day", "progression", "death", "died_of_toxicity"):
         np.testing.assert_allclose(getattr(part, name), getattr(whole, name), rtol=1e-5, err_msg=name)
     assert part.retreated is part.retreatment_response is part.retreatment_duration is None
     assert not np.isfinite(part.new_therapy).any()

@@ -43,7 +43,7 @@ def test_every_patient_is_what_the_twin_says(rules, cut):
         response, patient = int(who["response"][i]), twin.Patient()
         twin.schedule_of(patient, words[i], list(cases.SCHEDULE), float(np.float32(cases.WINDOW)), float(missed))
         mine = {name: values[i] for name, values in u.items()}
-        twin.follow(patient, mine, rate, float(who["x"][i]), response, bool(who["crs5"][i]), float(therapy))
+        twin.follow(patient, mine, rate, float(who["x"][i]), response, bool(who["fatal"][i]), float(therapy))
         infusion, month = float(np.float32(INFUSION[i])), float(np.float32(cut))
         twin.look(patient, response, bool(infused[i]), infusion, month, missed=rules[0], therapy=rules[1])
         for name in ("progression", "death", "new_therapy", "retreatment_duration"):
@@ -51,7 +51,7 @@ def test_every_patient_is_what_the_twin_says(rules, cut):
         if patient.margin < 1e-3:  # days: single precision may fall on the other side
             continue
         compared += 1
-        for name in ("response_day", "cr_day", "died_of_crs", "retreated", "retreatment_response"):
+        for name in ("response_day", "cr_day", "died_of_toxicity", "retreated", "retreatment_response"):
             assert true[name][i] == patient.truth[name], (i, name)
         schedule = list(zip(path.visits.day[i].tolist(), path.visits.missed[i].tolist(), strict=True))
         assert schedule == patient.schedule
@@ -175,7 +175,7 @@ def one(
         progression=months(progression),
         death=months(death),
         new_therapy=months(therapy),
-        died_of_crs=jnp.array([False]),
+        died_of_toxicity=jnp.array([False]),
         retreated=jnp.array([True]),
         retreatment_response=jnp.array([True]),
         retreatment_duration=months(90),
@@ -246,7 +246,7 @@ def test_retreatment_needs_a_documented_progression_and_life():
 def test_events_under_uniform_accrual_and_an_exponential_hazard():
     patients, hazard, accrual, cut = 100_000, 0.08, 12.0, 18.0
     quiet = dict.fromkeys(("DEATH_EARLY", "DEATH_MIDDLE", "DEATH_LATE"), np.log(hazard))
-    none = {"response": jnp.zeros(patients, jnp.int32), "crs5": jnp.zeros(patients, bool)}
+    none = {"response": jnp.zeros(patients, jnp.int32), "fatal": jnp.zeros(patients, bool)}
     path, who = cases.draw(31, patients, NONE=60.0, **quiet, **none)
     infusion = (np.arange(patients) + 0.5) / patients * accrual
     seen = cases.at_cut(path, who, infusion, cut)

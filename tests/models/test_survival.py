@@ -88,7 +88,7 @@ def test_deaths_expected_are_those_of_simulated_trials(world):
     data = survival.arrays(told)
     dead = []
     for cohort, seen, _ in trials:
-        died = seen.infused_by_cut & seen.os_event & ~cohort.path.died_of_crs
+        died = seen.infused_by_cut & seen.os_event & ~cohort.path.died_of_toxicity
         progressed = cohort.path.progression < cohort.path.death
         dead.append([(died & ~progressed).sum(), (died & progressed).sum()])
     sizes = told.sizes

@@ -1,7 +1,7 @@
 """The patients of one trial. Pure JAX."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from vtrial.flags import Drawn
 from vtrial.world import World
 
 FATAL = 4  # index of grade 5 among worst grades
+TOXICITIES: tuple[Literal["crs", "neurotoxicity"], ...] = ("crs", "neurotoxicity")
 
 
 @jax.tree_util.register_dataclass
@@ -44,6 +45,9 @@ class Cohort:
     enrolled, infused: masks. dose: index of the dose. response: best response if infused, index. mrd_evaluable,
     mrd_negative: if CR. crs, neurotoxicity: worst grade if infused, index. enrolment_month, infusion_month: calendar,
     float32. path: what happens after infusion.
+
+    A death of toxicity takes nothing from the best response. The published rates of response are net of early death
+    already, so response is drawn first; who responds and dies of toxicity has the response documented before the death.
     """
 
     enrolled: Any
@@ -57,6 +61,20 @@ class Cohort:
     enrolment_month: Any = None
     infusion_month: Any = None
     path: Path | None = None
+
+    @property
+    def fatal(self) -> Any:
+        """Whether toxicity would be fatal (grade 5 of CRS or neurotoxicity), were they infused, bool (patients,).
+
+        None where neither was simulated.
+        """
+        return fatal_of(self.crs, self.neurotoxicity)
+
+
+def fatal_of(crs: Any, neurotoxicity: Any) -> Any:
+    """Whether a worst grade is 5, bool (patients,); None where neither is given. Arrays of JAX or NumPy."""
+    fatal = [grade >= FATAL for grade in (crs, neurotoxicity) if grade is not None]
+    return fatal[0] | fatal[-1] if fatal else None
 
 
 def draw(
@@ -94,7 +112,9 @@ def draw(
         own = covariates.response(has, dose, steps[Step.RESPONSE], world.covariates, columns)
         log_hazard = covariates.log_hazard(has, dose, world.covariates, columns)
     best = response.best_response(u, dose, steps, factor, own) if "response" in systems else None
-    crs = toxicity.worst_grade(u, dose, steps, factor, "crs") if "crs" in systems else None
+    crs, neurotoxicity = (
+        toxicity.worst_grade(u, dose, steps, factor, system) if system in systems else None for system in TOXICITIES
+    )
     enrolment = month = path = None
     if "survival" in systems and calendar is not None:
         enrolment, month = months(key, capacity, calendar.accrual, calendar.delay_low, calendar.delay_high, even=even)
@@ -104,7 +124,7 @@ def draw(
             capacity=capacity,
             x=at_doses(log2_doses, dose) + jnp.zeros(capacity, jnp.float32),
             response=best,
-            crs5=None if crs is None else crs >= FATAL,
+            fatal=fatal_of(crs, neurotoxicity),
             visits=survival.visits(key, capacity, calendar.schedule, calendar.window, calendar.missed),
             new_therapy=calendar.new_therapy,
             log_hazard=log_hazard,
@@ -117,9 +137,7 @@ def draw(
         mrd_evaluable=evaluable,
         mrd_negative=negative,
         crs=crs,
-        neurotoxicity=toxicity.worst_grade(u, dose, steps, factor, "neurotoxicity")
-        if "neurotoxicity" in systems
-        else None,
+        neurotoxicity=neurotoxicity,
         enrolment_month=enrolment,
         infusion_month=month,
         path=path,

@@ -40,8 +40,9 @@ class Path:
 
     response_day, cr_day: day of the visit that documents it, int32, 0 where there is none. progression, death,
     new_therapy: float32 months since infusion, inf where it never happens; new_therapy is the one before
-    progression. died_of_crs: bool. retreated: if progression is documented while alive; retreatment_response: if
-    retreated, bool; retreatment_duration: of that response, float32 months. The last three are None where not drawn.
+    progression. died_of_toxicity: of grade 5, bool. retreated: if progression is documented while alive;
+    retreatment_response: if retreated, bool; retreatment_duration: of that response, float32 months. The last three are
+    None where not drawn.
     """
 
     visits: Visits
@@ -50,7 +51,7 @@ class Path:
     progression: Any
     death: Any
     new_therapy: Any
-    died_of_crs: Any
+    died_of_toxicity: Any
     retreated: Any
     retreatment_response: Any
     retreatment_duration: Any
@@ -117,21 +118,21 @@ def path(
     capacity: int,
     x: Any,
     response: Any,
-    crs5: Any,
+    fatal: Any,
     visits: Visits,
     new_therapy: Any = None,
     retreatment: bool = True,
     log_hazard: Any = 0.0,
 ) -> Path:
     """Each patient's path, drawn from the trial's key. Arguments are those of `course`."""
-    drawn = processes(crs=crs5 is not None, new_therapy=new_therapy is not None, retreatment=retreatment)
+    drawn = processes(crs=fatal is not None, new_therapy=new_therapy is not None, retreatment=retreatment)
     u = streams(key, drawn, capacity)
     return course(
         u,
         survival,
         x=x,
         response=response,
-        crs5=crs5,
+        fatal=fatal,
         visits=visits,
         new_therapy=new_therapy,
         log_hazard=log_hazard,
@@ -144,7 +145,7 @@ def course(
     *,
     x: Any,
     response: Any,
-    crs5: Any,
+    fatal: Any,
     visits: Visits,
     new_therapy: Any = None,
     log_hazard: Any = 0.0,
@@ -152,15 +153,15 @@ def course(
     """Each patient's path, given uniforms (patients,) of `processes`.
 
     survival: float32 (rates,), `curves.Rate`. x: log2 dose, float32 (patients,). response: best response, int32
-    (patients,), 0 none to 3 CR. crs5: whether CRS reaches grade 5, bool (patients,), or None. new_therapy: hazard a
-    month of a new therapy before progression, or None for never. log_hazard: of progression, on top of that of the dose
-    and depth, (patients,).
+    (patients,), 0 none to 3 CR. fatal: whether CRS or neurotoxicity reaches grade 5, bool (patients,), or None.
+    new_therapy: hazard a month of a new therapy before progression, or None for never. log_hazard: of progression, on
+    top of that of the dose and depth, (patients,).
 
     A response shows after a lognormal time, a CR likewise; each is documented at the first attended visit from
     then on (at the last visit if there is none), a CR not before the response. From infusion (no response), the
     documented response (PR, VGPR) or the documented CR run: progression, Weibull with median m and shape k,
     S(t) = 2 ** -(exp(DOSE x) (t / m) ** k); death without it, with a hazard that is constant in three periods since
-    infusion; new therapy. What comes first counts. Death after progression has a constant hazard. CRS of grade 5
+    infusion; new therapy. What comes first counts. Death after progression has a constant hazard. Toxicity of grade 5
     kills before any progression, uniformly until day 56 (within a week of a documented response after day 49).
     """
     rate = {r: survival[r] for r in Rate}
@@ -171,12 +172,12 @@ def course(
 
     progression = start + _weibull(u[Process.PROGRESSION], rate, x, response, log_hazard)
     death = _death(start, -jnp.log(u[Process.DEATH]), rate)
-    died_of_crs = jnp.zeros(response.shape, bool)
-    if crs5 is not None:
-        of_crs = start + u[Process.CRS_DEATH] * jnp.maximum(EARLY - start, WEEK)
-        died_of_crs = crs5 & (of_crs < death)
-        death = jnp.where(died_of_crs, of_crs, death)
-        progression = jnp.where(crs5, jnp.inf, progression)
+    died_of_toxicity = jnp.zeros(response.shape, bool)
+    if fatal is not None:
+        of_toxicity = start + u[Process.CRS_DEATH] * jnp.maximum(EARLY - start, WEEK)
+        died_of_toxicity = fatal & (of_toxicity < death)
+        death = jnp.where(died_of_toxicity, of_toxicity, death)
+        progression = jnp.where(fatal, jnp.inf, progression)
     free = jnp.minimum(progression, death)
     after = progression - jnp.log(u[Process.DEATH_AFTER]) / _hazard(jnp.exp(rate[Rate.DEATH_AFTER]))
     progresses = progression <= death
@@ -195,7 +196,7 @@ def course(
         progression=jnp.where(progresses, progression, jnp.inf),
         death=jnp.where(progresses, after, death),
         new_therapy=therapy,
-        died_of_crs=died_of_crs,
+        died_of_toxicity=died_of_toxicity,
         retreated=retreated,
         retreatment_response=retreatment_response,
         retreatment_duration=timed.get(Process.RETREATMENT_TIME),

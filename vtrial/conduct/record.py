@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vtrial.cohort.patients import Cohort
+from vtrial.cohort.patients import FATAL, Cohort
 from vtrial.cohort.survival import Path
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS, EARLY, MIDDLE
@@ -61,12 +61,14 @@ def core(cohort: Cohort, seen: Seen | None) -> tuple[dict[str, Any], dict[str, A
         flags["mrd.negative"] = flags["mrd.evaluable"] & cohort.mrd_negative
     for system in ("crs", "neurotoxicity"):
         if (grade := getattr(cohort, system)) is not None:
+            # Grade 5 is a death: at a cut before it, the worst grade so far is 4.
+            fatal = grade == FATAL if seen is None else (grade == FATAL) & seen.os_event
             levels = {
                 "": grade > 0,
                 "3": grade > 1,
                 ".grade3": grade == 2,
-                ".grade4": grade == 3,
-                ".grade5": grade == 4,
+                ".grade4": (grade >= 3) & ~fatal,
+                ".grade5": fatal,
             }
             flags |= {f"{system}{level}": present & mask for level, mask in levels.items()}
     if seen is None:
@@ -91,10 +93,10 @@ def core(cohort: Cohort, seen: Seen | None) -> tuple[dict[str, Any], dict[str, A
 def deaths(seen: Seen, path: Path) -> dict[str, Any]:
     """Deaths seen at the cut, all and by cause and time, masks (patients,) of JAX or NumPy, whichever is given.
 
-    CRS of grade 5 counts as early, as published.
+    A death of toxicity counts as early, as published of CRS.
     """
     died, after = seen.infused_by_cut & seen.os_event, path.progression < path.death
-    early = died & ~after & ((seen.os_time <= EARLY_DAYS) | path.died_of_crs)
+    early = died & ~after & ((seen.os_time <= EARLY_DAYS) | path.died_of_toxicity)
     middle = died & ~after & ~early & (path.death <= MIDDLE)
     return {
         "deaths": died,

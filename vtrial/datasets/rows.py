@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from vtrial.cohort.patients import FATAL
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
 from vtrial.estimate.times import TIME_ENDPOINTS
@@ -47,6 +48,13 @@ class Trial:
         infused = self.infusion(patient)
         return None if infused is None else infused + timedelta(days=int(since_infusion))
 
+    @property
+    def deaths(self) -> np.ndarray | None:
+        """Deaths by the cut; without times those of toxicity, whose day is not known; None where none is simulated."""
+        if self.seen is not None:
+            return self.flags["deaths"]
+        return None if self.cohort.fatal is None else self.cohort.infused & self.cohort.fatal
+
     def subject(self, patient: int) -> dict[str, object]:
         """The variables that identify a patient."""
         study = self.protocol.evidence.study.upper()
@@ -72,11 +80,13 @@ def subjects(one: Trial) -> Iterator[dict[str, object]]:
             "TRTSDT": one.infusion(patient),
         }
         if one.seen is not None:
-            died = bool(one.flags["deaths"][patient])
+            row["DCUTDT"] = one.day(patient, float(one.seen.follow_up[patient]))
+        if (deaths := one.deaths) is not None:
+            died = bool(deaths[patient])
+            dated = died and one.seen is not None
             row |= {
-                "DCUTDT": one.day(patient, float(one.seen.follow_up[patient])),
                 "DTHFL": "Y" if died else "",
-                "DTHDT": one.day(patient, float(one.seen.os_time[patient])) if died else None,
+                "DTHDT": one.day(patient, float(one.seen.os_time[patient])) if dated else None,  # type: ignore[union-attr]
             }
         if DELIVERED in one.measures:
             share = float(one.measures[DELIVERED][patient])
@@ -97,7 +107,10 @@ def _parameter(one: Trial, patient: int, code: str, words: str) -> dict[str, obj
 
 
 def responses(one: Trial) -> Iterator[dict[str, object]]:
-    """ADRS: best response at full follow-up and at the cut, MRD, response at each visit attended by the cut."""
+    """ADRS: best response at full follow-up and at the cut, MRD, response at each visit attended by the cut.
+
+    Who dies early keeps the best response, which was documented before the death (`vtrial.cohort.patients.Cohort`).
+    """
     cohort, seen = one.cohort, one.seen
     if cohort.response is None:
         return
@@ -182,20 +195,24 @@ def times(one: Trial) -> Iterator[dict[str, object]]:
 
 
 def adverse_events(one: Trial) -> Iterator[dict[str, object]]:
-    """ADAE: a row a patient and event, with the worst grade. CRS and neurotoxicity have days, the others do not."""
+    """ADAE: a row a patient and event, with the worst grade. CRS and neurotoxicity have days, the others do not.
+
+    Grade 5 is a death by the cut: whose death lies after it has grade 4 so far.
+    """
     for patient in map(int, np.flatnonzero(one.cohort.infused)):
         for system, words in (("crs", "Cytokine release syndrome"), ("neurotoxicity", "Neurotoxicity")):
             grade = getattr(one.cohort, system)
             if grade is None or grade[patient] == 0:
                 continue
-            row = _event(one, patient, words, system, GRADES[int(grade[patient])])
+            fatal = int(grade[patient]) == FATAL and one.deaths is not None and bool(one.deaths[patient])
+            row = _event(one, patient, words, system, GRADES[min(int(grade[patient]), FATAL if fatal else FATAL - 1)])
             if f"{system}.onset" in one.measures:
                 onset = float(one.measures[f"{system}.onset"][patient])
                 row |= {"ASTDT": one.day(patient, onset), "ASTDY": onset + 1.0}
-                if f"{system}.duration" in one.measures and grade[patient] < 4:
+                if f"{system}.duration" in one.measures and grade[patient] < FATAL:
                     end = onset + float(one.measures[f"{system}.duration"][patient]) - 1.0
                     row |= {"AENDT": one.day(patient, end), "AENDY": end + 1.0}
-            row["AESDTH"] = "Y" if grade[patient] == 4 else "N"
+            row["AESDTH"] = _yes(fatal)
             yield row
         for flag in one.protocol.evidence.flags.drawn:
             event = flag.name.removesuffix(ANY)

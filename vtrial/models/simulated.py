@@ -29,7 +29,10 @@ def trials(evidence: Evidence, worlds: World, *, seed: int) -> Iterator[Trial]:
     scenario = as_run(evidence)
     protocol = in_worlds(scenario.cells[0], evidence, worlds, where=scenario.where)
     wanted: set[Curve] = {(time, _group(group, evidence)) for time, group in MEDIANS}  # type: ignore[misc]
-    plan = replace(protocol.plan, endpoints=(), tests=(), curves=(*sorted(wanted), ("os", "all")))
+    # The published deaths of toxicity are of CRS alone, and those of the fit's trials are counted as such.
+    fatal = tuple(system for system in protocol.plan.fatal if system == "crs")
+    curves = (*sorted(wanted), ("os", "all"))
+    plan = replace(protocol.plan, endpoints=(), tests=(), fatal=fatal, curves=curves)
     for start in range(0, worlds.size, CHUNK):
         many = engine.estimated(plan, protocol.numbers, worlds, seed=seed, start=start, count=CHUNK)
         for row in range(min(CHUNK, worlds.size - start)):
@@ -100,7 +103,7 @@ def printed(trial: Trial, told: TimeSummaries) -> TimeSummaries:
             int(late.sum()),
             int(after.sum()),
         ),
-        crs_deaths=int((early & path.died_of_crs).sum()),
+        crs_deaths=int((early & path.died_of_toxicity).sum()),
         dead_at_top=int((died & (cohort.dose == doses - 1)).sum()),
         retreated=(int(retreated.sum()), int(again.sum())),
         retreatment_range=(max(lasted.min(), 0.1), max(lasted.max(), 0.2)) if len(lasted) > 1 else (1.0, 2.0),

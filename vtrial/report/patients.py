@@ -19,7 +19,8 @@ def cohort_table(protocol: Protocol, *, seed: int, trial: int) -> pd.DataFrame:
     """The enrolled patients of a trial, a row each, in order of enrolment.
 
     Columns: patient (from 1), dose, infused, best_response, mrd_negative (missing unless CR and evaluable), crs,
-    neurotoxicity (worst grade); missing where a patient was not infused. A system that was not simulated has no
+    neurotoxicity (worst grade), died_of_toxicity (whether one of these is 5; the best response stays, documented before
+    the death); missing where a patient was not infused. A system that was not simulated has no
     column. Where times are simulated: infusion_month (since the first enrolment); in months since infusion, as it
     truly is and were everybody followed for ever, time_to_response and time_to_cr (of the visits that document them),
     progression and death, missing where it never comes; and what the data cut shows, pfs_months and pfs_event,
@@ -50,6 +51,8 @@ def cohort_table(protocol: Protocol, *, seed: int, trial: int) -> pd.DataFrame:
     for system in ("crs", "neurotoxicity"):
         if (levels := getattr(cohort, system)) is not None:
             columns[system] = named(levels, WORST_GRADE)
+    if cohort.fatal is not None:
+        columns["died_of_toxicity"] = pd.Series(cohort.fatal).astype("boolean").where(pd.Series(infused))
     if seen is not None:
         columns |= _times(cohort, seen)
     return pd.DataFrame(columns)[cohort.enrolled].reset_index(drop=True)
