@@ -378,3 +378,27 @@ def test_rules_of_one_kind_are_told_apart_by_what_they_do() -> None:
         InputError, match=r"names no rule \(known: look\.l\.rule\.count-futility, look\.l\.rule\.count-s"
     ):
         scenario.from_dict(raw | {"sweep": {"look.l.rule.count.at_most": [1]}})
+
+
+def test_decide_claims_by_forecast_and_tests_those_enrolled() -> None:
+    forecast = {"cohort": {"infused": 25}, "test": [COUNT]}
+    forecast |= {"look": [{"name": "c", "when": {"infused": 15}, "rule": [LIKELY]}]}
+    for count, claimed in ((4, False), (5, True)):
+        found = vtrial.decide(forecast, {"look": [{"name": "c", "infused": 15, "counts": {"orr": count}}]})
+        assert (found.outcome, found.rejected["t"]) == ("success" if claimed else "", claimed)
+    closing: dict[str, Any] = {"kind": "predictive", "test": "t", "endpoint": "orr@3", "at_least": 0.9, "then": CLOSES}
+    design = {
+        "cohort": {"infused": 60, "attrition": 0.0},
+        "calendar": {"accrual_per_month": 6},
+        "test": [EXACT | {"null": 0.3}],
+        "look": [{"name": "l", "when": {"infused": 20, "follow_up_months": 3}, "rule": [closing]}],
+    }
+    look = {"name": "l", "infused": 20, "enrolled": 50, "counts": {"orr@3": 12}}
+    for count, claimed in ((20, False), (21, True)):  # P(21 or more of 50 at 30%) is at most 5%
+        end = {"name": "end", "infused": 50, "enrolled": 50, "counts": {"orr": count}}
+        found = vtrial.decide(design, {"look": [look, end]})
+        assert (found.outcome, found.rejected["t"]) == (CLOSES, claimed)
+        assert "does not count" not in found.sentence
+    without = {key: value for key, value in look.items() if key != "enrolled"}
+    with pytest.raises(InputError, match="enrolled is missing, which rule 'predictive' needs"):
+        vtrial.decide(design, {"look": [without]})
