@@ -98,7 +98,9 @@ def _check_needed(looks: list[LookSection], tests: Mapping[str, Any]) -> None:
         sure = [other for other in looks[k + 1 :] if _surely_later(look, other)]
         by_then = set().union(*(_claims(other) for other in looks if not other.when.final and other not in sure))
         for name, rule in zip(look.names, look.rule, strict=True):
-            if missing := next((test for test in rule.tests if test not in by_then), None):
+            # One that claims a test of its own is not dead where it never stops the trial: it claims, and goes on.
+            missing = None if test_of(rule) else next((test for test in rule.tests if test not in by_then), None)
+            if missing is not None:
                 raise ValueError(
                     f"[[look]] '{look.name}' rule '{name}': tests names '{missing}', which no rule can have claimed by "
                     f'this look, so that it could never stop the trial; give this rule or another test = "{missing}", '
