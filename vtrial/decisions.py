@@ -151,7 +151,7 @@ def fires(rules: tuple[RulePlan, ...], bounds: Any, held: Held, timed: dict[int,
         at = np.array(counting)
         look, what = (np.array([getattr(rules[r], part) for r in counting]) for part in ("look", "watched"))
         x, n = held.counts[look, what], held.sizes[look, what]
-        bound = bounds[at, n]
+        bound = jnp.asarray(bounds[at, n])
         for k, r in enumerate(r for r, rule in enumerate(rules) if rule.enrolled):
             place = counting.index(r)
             bound = bound.at[place].set(by_enrolled[k, n[place], held.enrolled[rules[r].look]])
