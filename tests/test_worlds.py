@@ -334,7 +334,7 @@ def test_a_study_followed_beyond_the_models_grid_is_refused(evidence: Evidence) 
     object.__setattr__(later, "facts", evidence.facts.copy())
     later.facts.loc["date.data_cutoff", "published"] = "2021-04-14"
     with pytest.raises(
-        InputError, match=r"the study was cut in month 40\.01, and its times can be fitted to visits up to"
+        InputError, match=r"the study was cut in month 40\.02, and its times can be fitted to visits up to"
     ):
         published(later)
 
