@@ -153,7 +153,7 @@ SETTINGS = {
         "cohort": {"enrolled": 140},
     },
     "until infused, sequential": {
-        "world": {"truth": {"orr": 0.53, "cr": 0.15}},
+        "world": {"truth": {"at": "study", "orr": 0.53, "cr": 0.15}},
         "arm": [{"doses": {"300": 1, "450": 2}, "allocation": "sequential"}],
         "cohort": {"infused": 100},
     },

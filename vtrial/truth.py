@@ -79,10 +79,10 @@ def fixed(
     patients, mean = among(truth, posterior, evidence, planned), posterior_mean(posterior)
     intercept, slope = mean.intercept[0].copy(), mean.slope[0].copy()
     survival = mean.survival
-    for rate in (rate for rate in RATES if truth.get(rate) is not None):
-        step, _ = _STEP[rate]
-        if np.isnan(intercept[step]):
-            lacking = next(system for system, steps in STEPS_OF.items() if step in steps)
+    rates: list[Rate] = [rate for rate in RATES if truth.get(rate) is not None]
+    for rate in rates:
+        if np.isnan(intercept[_STEP[rate][0]]):
+            lacking = next(system for system, steps in STEPS_OF.items() if _STEP[rate][0] in steps)
             raise InputError(
                 f"{where}: truth.{rate} is stated, but study '{evidence.study}' {evidence.why_not(lacking)}"
             )
