@@ -79,14 +79,15 @@ def fixed(
     patients, mean = among(truth, posterior, evidence, planned), posterior_mean(posterior)
     intercept, slope = mean.intercept[0].copy(), mean.slope[0].copy()
     survival = mean.survival
-    rates: list[Rate] = [rate for rate in RATES if truth.get(rate) is not None]
-    for rate in rates:
+    for rate in RATES:
+        if (stated := truth.get(rate)) is None:
+            continue
         if np.isnan(intercept[_STEP[rate][0]]):
             lacking = next(system for system, steps in STEPS_OF.items() if _STEP[rate][0] in steps)
             raise InputError(
                 f"{where}: truth.{rate} is stated, but study '{evidence.study}' {evidence.why_not(lacking)}"
             )
-        stated, part = truth[rate], patients.infused if of_the_enrolled(truth, rate, patients) else 1.0
+        part = patients.infused if of_the_enrolled(truth, rate, patients) else 1.0
         if isinstance(stated, Mapping):
             _hold_by_dose(intercept, slope, rate, stated, patients, where, part=part)
         elif truth.get("each_dose"):
