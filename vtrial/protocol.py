@@ -291,7 +291,7 @@ def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint
     modelled = [e for e in ENDPOINTS if all(s in evidence.systems for s in systems_of(e))]
     for test in design.test:
         if not test.timed and test.endpoint not in modelled:
-            lacking = next(s for s in systems_of(test.endpoint) if s not in evidence.systems)
+            lacking = next(s for s in systems_of(test.endpoint) if s not in evidence.systems)  # type: ignore[arg-type]
             raise InputError(
                 f"{where}: [[test]] '{test.name}': study '{evidence.study}' {evidence.why_not(lacking)}, which"
                 f" {test.endpoint} needs"
@@ -299,7 +299,7 @@ def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint
     asked = design.simulation.endpoints
     for endpoint in asked or ():
         if endpoint not in modelled and endpoint not in TIME_ENDPOINTS:
-            lacking = next(s for s in systems_of(endpoint) if s not in evidence.systems)
+            lacking = next(s for s in systems_of(endpoint) if s not in evidence.systems)  # type: ignore[arg-type]
             raise InputError(
                 f"{where}: [simulation] endpoints: study '{evidence.study}' {evidence.why_not(lacking)}, which"
                 f" {endpoint} needs"

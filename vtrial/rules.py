@@ -29,7 +29,9 @@ from vtrial.rule_bounds import (
 from vtrial.scenario import Design
 from vtrial.scenario.looks import LookSection, When
 from vtrial.scenario.rules import (
+    ConditionalRule,
     MedianRule,
+    PredictiveRule,
     Rule,
     SpendingRule,
     forecast_of,
@@ -116,6 +118,7 @@ def looks(
             )
             tables.append(table)
             if ahead:
+                assert isinstance(rule, PredictiveRule | ConditionalRule)
                 by_enrolled.append(enrolled_bounds(rule, here, levels, plan, place))
         refuse_crossing(section, rules, tables, number, plan.capacity, where, planned=patients_at(section, planned))
     entries = entries_of(plan.tests, tuple(rules), len(sections))

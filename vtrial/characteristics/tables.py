@@ -65,7 +65,7 @@ def trials_table(protocol: Protocol, outcome: Outcome, *, cell: int) -> pd.DataF
         count = outcome.counts[endpoint]
         columns[f"{endpoint}.count"] = count
         columns[f"{endpoint}.rate"] = _rate(count, outcome.infused).astype(np.float32)
-    parts = [{f"{name}.count": count for name, count in _flags(protocol, outcome).items()}]
+    parts: list[dict[str, Any]] = [{f"{name}.count": count for name, count in _flags(protocol, outcome).items()}]
     parts.append({f"{test.name}.reject": outcome.rejected[test.name] for test in protocol.plan.tests})
     if outcome.decision is not None:
         parts.append(looks.columns(protocol, outcome))

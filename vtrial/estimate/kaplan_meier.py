@@ -294,5 +294,5 @@ def interval(survival: Any, variance: Any, *, scale: Scale = "log-log", z: Any =
     limits = _scaled(scale, jnp.asarray(z, jnp.float32), jnp.where(ok, survival, jnp.float32(0.5)), variance)
     lower, upper = limits if scale == "plain" else (jnp.exp(limits[0]), jnp.exp(limits[1]))
     lower, upper = jnp.where(ok, lower, jnp.float32(0)), jnp.where(ok, jnp.minimum(upper, 1), jnp.float32(1))
-    missing = jnp.isnan(survival)
-    return tuple(jnp.where(missing, jnp.float32(jnp.nan), limit) for limit in (lower, upper))
+    unknown = jnp.where(jnp.isnan(survival), jnp.float32(jnp.nan), jnp.float32(0))
+    return lower + unknown, upper + unknown

@@ -251,9 +251,10 @@ class Evidence:
         Itself in a study of several doses, and where it says how many were infused.
         """
         stem, _, end = fact.rpartition(".")
-        if len(self.doses) > 1 or stem in ("", "infused") or end not in ("all", as_id(self.doses[0])):
+        lowest = as_id(min(self.doses))
+        if len(self.doses) > 1 or stem in ("", "infused") or end not in ("all", lowest):
             return fact
-        return f"{stem}.{as_id(self.doses[0]) if end == 'all' else 'all'}"
+        return f"{stem}.{lowest if end == 'all' else 'all'}"
 
     def find(self, fact: str) -> str:
         """The id under which a fact stands: its own, or its twin's where that alone is there."""

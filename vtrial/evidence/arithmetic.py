@@ -1,7 +1,7 @@
 """What follows from what: totals and their parts, denominators and what was counted."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,7 +50,8 @@ def depending(evidence: "Evidence", held: Collection[str]) -> dict[str, str]:
 def denominators(evidence: "Evidence", held: Mapping[str, str]) -> dict[str, str]:
     """The facts whose denominator is a count that is held back, and that count: onset of CRS is of those with CRS."""
     found: dict[str, str] = {}
-    stems = {stem_of(evidence, fact): fact for fact in held if evidence.facts.at[fact, "count"] >= 0}
+    counts: Any = evidence.facts["count"]
+    stems = {stem_of(evidence, fact): fact for fact in held if counts[fact] >= 0}
     for fact, label in evidence.facts["population"].items():
         described = evidence.priors.population.get(str(label))
         counted = str(label) if described is None else described.has

@@ -98,7 +98,8 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
     responses = evidence.find("retreatment.duration_of_response.all")
 
     def lasting() -> tuple[float, float]:
-        counted("retreatment.retreated.all"), counted("retreatment.response.all")  # it is of those
+        for whole in ("retreatment.retreated.all", "retreatment.response.all"):  # it is of those
+            counted(whole)
         return evidence.number(responses, "low"), evidence.number(responses, "high")
 
     sizes, of_expected = _sizes(evidence, expected)

@@ -59,7 +59,8 @@ def used(evidence: Evidence) -> Use:
     seen = evidence.for_models()
     assert seen.ledger is not None
     step_inputs(seen)
-    list(cells(seen)), list(reported(seen))
+    for reading in (cells, reported):
+        list(reading(seen))
     if "survival" in seen.systems:
         published(seen)
         as_run(seen)  # trials are simulated as the study was run

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytensor.tensor as pt
+from pytensor.tensor.math import logsumexp
 
 
 def counts(count: Any, n: Any, logit: Any, weight: Any) -> Any:
@@ -46,28 +47,31 @@ def split(count: int, known: Any, n: Any, log_short: list[Any], vgpr: Any, weigh
     n: at each of these, of how many that number is, with log probabilities `log_short`; it is summed over. A binomial
     number of a binomial number is binomial, and the total of all doses is their convolution.
     """
-    k = np.arange(count + 1)
-    found = _log_binomial(k, known, _log(vgpr))
+    k: Any = np.arange(count + 1)
+    found: Any = _log_binomial(k, known, _log(vgpr))
     for dose, short in enumerate(log_short):
-        other = _log_binomial(k, n[dose], short + _log(vgpr))
+        other: Any = _log_binomial(k, n[dose], short + _log(vgpr))
         left = k[:, None] - k[None, :]  # of a total (rows), what is left for the one beside (columns)
         terms = pt.switch(left >= 0, found[None, :] + other[np.maximum(left, 0)], -np.inf)
-        found = pt.logsumexp(terms, axis=1)
+        found = logsumexp(terms, axis=1)
     return weight * found[count]
 
 
-def _log_binomial(k: np.ndarray, n: Any, log_p: Any) -> Any:
+def _log_binomial(k: Any, n: Any, log_p: Any) -> Any:
     """Log probability of each k of n; far below every other where there are not as many."""
-    rest = pt.maximum(n - k, 0.0)
-    ways = pt.gammaln(n + 1.0) - pt.gammaln(k + 1.0) - pt.gammaln(rest + 1.0)
+    gammaln: Any = pt.gammaln
+    rest: Any = pt.maximum(n - k, 0.0)
+    ways = gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(rest + 1.0)
     return pt.switch(k <= n, ways + k * log_p + rest * _log1m(log_p), -1e6)
 
 
 def _log(logit: Any) -> Any:
     """Log of the probability that has a logit."""
-    return -pt.softplus(-logit)
+    softplus: Any = pt.softplus
+    return -softplus(-logit)
 
 
 def _log1m(log_p: Any) -> Any:
     """Log of one minus a probability that is given by its log."""
-    return pt.log(-pt.expm1(log_p - 1e-12))
+    beyond: Any = pt.expm1(log_p - 1e-12)
+    return pt.log(-beyond)

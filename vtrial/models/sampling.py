@@ -34,7 +34,7 @@ def sampled(
     longer = 1
     for _ in range(3):
         drawn = _drawn(compiled, evidence, settings, progress, accept, longer)
-        divergences = int(drawn["sample_stats"]["diverging"].sum())
+        divergences = int(drawn["sample_stats"].to_dataset()["diverging"].sum())
         tree = _assembled(_thinned(drawn, longer), data, settings, divergences)
         if not (problems := _problems(tree)):
             return tree

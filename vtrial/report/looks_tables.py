@@ -86,10 +86,11 @@ def _of_look(protocol: Protocol, k: int, n: int | None) -> Iterable[list[str]]:
         endpoint = rule.time[0] if rule.time else protocol.plan.watched[rule.watched].name
         if rule.enrolled:
             fires = _by_enrolled(protocol, r, here)
+        elif rule.time:
+            fires = _limit(protocol, r)
         else:
-            fires = (
-                _limit(protocol, r) if rule.time else _counts(protocol.numbers.looks.bounds[r], rule, protocol, here)
-            )  # type: ignore[union-attr]
+            assert protocol.numbers.looks is not None
+            fires = _counts(protocol.numbers.looks.bounds[r], rule, protocol, here)
         counts = f"{counted_in_words(endpoint)} ({endpoint})" if not rule.time else counted_in_words(endpoint)
         then = _then(rule, final=protocol.plan.looks[k].final)
         yield [section.name, when_in_words(section), rule.name, counts, fires, _means(written, protocol), then]
