@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from vtrial import reachable, rules, timing, truth
-from vtrial.cohort.disposition import Target
+from vtrial.arms import allocation_cutoffs, capacity_for, correlations, doses_of, size_of_cohort
 from vtrial.cohort.patients import TOXICITIES
 from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
@@ -21,7 +21,7 @@ from vtrial.described import asked_of, dose_window, expanding, flags_of, mix_of,
 from vtrial.errors import InputError
 from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
 from vtrial.estimate.times import TIME_ENDPOINTS
-from vtrial.evidence import Evidence, correlation_matrix
+from vtrial.evidence import Evidence
 from vtrial.evidence.flags import column_of
 from vtrial.flags import DELIVERED, EXPANSION
 from vtrial.plan import Numbers, Plan
@@ -106,9 +106,9 @@ def in_worlds(
     any_n: whether rules have bounds for other numbers of patients than planned, as real data may have.
     """
     design = cell.design
-    doses, shares = _doses(design, evidence, where)
-    target, size = _size(design, evidence, shares)
-    needed = size if target == "enrolled" else _room(size, worlds, design.world.between_trial_sd)
+    doses, shares = doses_of(design, evidence, where)
+    target, size = size_of_cohort(design, evidence, shares)
+    needed = size if target == "enrolled" else capacity_for(size, worlds, design.world.between_trial_sd)
     if needed > MAX_PATIENTS:
         raise InputError(
             f"{where}: [cohort] {target} = {size}: as many as {needed:,} may have to be enrolled (at most "
@@ -151,8 +151,8 @@ def in_worlds(
     numbers = Numbers(
         size=np.int32(size),
         log2_doses=x.astype(np.float32),
-        fills=_fills(design.arm[0].allocation, shares, size),
-        factor=np.linalg.cholesky(_correlations(design, evidence, where)).astype(np.float32),
+        fills=allocation_cutoffs(design.arm[0].allocation, shares, size),
+        factor=np.linalg.cholesky(correlations(design, evidence, where)).astype(np.float32),
         between_trial_sd=np.float32(design.world.between_trial_sd),
         bounds={t.name: bounds(levels, t.name, capacity).astype(np.int32) for t in tests if not t.timed},
         calendar=timing.calendar(design, evidence, capacity, where) if "survival" in plan.systems else None,
@@ -207,39 +207,6 @@ def _modelled(looks: rules.Looks, evidence: Evidence, where: str) -> None:
         )
 
 
-def _doses(design: Design, evidence: Evidence, where: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    arm = design.arm[0]
-    if arm.doses is None:
-        return evidence.doses, tuple(float(n) for n in evidence.infused)
-    shares = {float(dose): share for dose, share in arm.doses.items()}
-    shares = {dose: share for dose, share in shares.items() if share > 0}
-    low, high, unit = min(evidence.doses), max(evidence.doses), evidence.priors.dose.unit
-    for dose in shares:
-        if not low <= dose <= high and not design.world.extrapolate:
-            scaled = [dose / times for times in (1e3, 1e6, 1e9) if low <= dose / times <= high]
-            remedy = (
-                f"doses are in {unit}: did you mean '{scaled[0]:g}'?"
-                if scaled
-                else "set extrapolate = true in [world] to go there"
-            )
-            raise InputError(
-                f"{where}: [[arm]] '{arm.name}' doses: {dose:g} lies outside the studied {low:g} to {high:g} ({unit}); "
-                f"{remedy}"
-            )
-    return tuple(shares), tuple(shares.values())
-
-
-def _size(design: Design, evidence: Evidence, shares: tuple[float, ...]) -> tuple[Target, int]:
-    cohort = design.cohort
-    if cohort.infused is not None:
-        return "infused", cohort.infused
-    if cohort.enrolled is not None:
-        return "enrolled", cohort.enrolled
-    if design.arm[0].allocation == "fixed":
-        return "infused", int(sum(shares))
-    return "enrolled", evidence.enrolled
-
-
 def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> World:
     stated = design.world.truth
     if stated == "posterior":
@@ -258,8 +225,8 @@ def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str
 
 def planned(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> Planned:
     """The infused patients that a design plans. Raises `InputError` as `prepare`."""
-    (doses, shares), mix = _doses(design, evidence, where), mix_of(design, evidence, where)
-    (target, size), allocation = _size(design, evidence, shares), design.arm[0].allocation
+    (doses, shares), mix = doses_of(design, evidence, where), mix_of(design, evidence, where)
+    (target, size), allocation = size_of_cohort(design, evidence, shares), design.arm[0].allocation
     mean = truth.posterior_mean(posterior)
     infused = fitted_infused(mean.intercept[0])
     if design.cohort.attrition != "fitted":
@@ -270,21 +237,12 @@ def planned(design: Design, evidence: Evidence, posterior: Posterior, where: str
     return Planned(
         evidence=evidence,
         doses=doses,
-        share=dose_mix(allocation, shares, _fills(allocation, shares, size)),
+        share=dose_mix(allocation, shares, allocation_cutoffs(allocation, shares, size)),
         infused=infused,
         enrolled=in_the_enrolled(design.test),
         mixed=mixed(asked_of(mean, evidence, described), design, evidence, mix) if mix else None,
         visits=timing.visits_of(design, evidence, where) if "survival" in evidence.systems else None,
     )
-
-
-def _room(infused: int, worlds: World, sd: float) -> int:
-    """Patients to make room for so that `infused` of them are infused in (practically) every trial."""
-    p = max(float(expit(worlds.intercept[:, Step.INFUSED].min() - 5.0 * sd)), 1e-12)
-    if p == 1.0:
-        return infused
-    mean = infused / p
-    return math.ceil(mean + 8.0 * math.sqrt(infused * (1.0 - p)) / p) + 10
 
 
 def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint, ...]:
@@ -306,20 +264,3 @@ def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint
             )
     wanted = set(modelled if asked is None else asked) | {test.endpoint for test in design.test}
     return tuple(e for e in ENDPOINTS if e in wanted)
-
-
-def _fills(allocation: str, shares: tuple[float, ...], size: int) -> np.ndarray:
-    """Cumulative shares ("random"), or cumulative counts by the largest remainder ("sequential", "fixed")."""
-    share = np.array(shares) / sum(shares)
-    if allocation == "random":
-        return np.cumsum(share).astype(np.float32)
-    total = int(sum(shares)) if allocation == "fixed" else size
-    counts = np.floor(share * total + 1e-9).astype(np.int64)
-    for k in np.argsort(-(share * total - counts), kind="stable")[: total - counts.sum()]:
-        counts[k] += 1
-    return np.cumsum(counts).astype(np.int32)
-
-
-def _correlations(design: Design, evidence: Evidence, where: str) -> np.ndarray:
-    named = {name: c.value for name, c in evidence.priors.correlation.items()} | design.world.correlation
-    return correlation_matrix(named, f"{where}: [world]")
