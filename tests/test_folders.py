@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vtrial import folders
+from vtrial import folders, locks
 from vtrial.errors import InputError, OutputError
 from vtrial.folders import Part, check_writable, read_manifest, save, save_file
 
@@ -310,7 +310,7 @@ def test_where_locks_do_not_work_a_folder_is_written_and_compared(
     def lock(_: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(folders, "_lock", lock)
+    monkeypatch.setattr(locks, "_lock", lock)
     save(tmp_path, parts(OLD), {})
     save(tmp_path, parts(NEW), {})
     assert contents(tmp_path) == NEW

@@ -1,6 +1,5 @@
 """vtrial ...: parse, call, print. No science."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +10,7 @@ from rich.table import Column, Table
 from vtrial import calculators, questions
 from vtrial.console import (
     as_table,
-    err,
-    forget_kept,
     kept,
-    last_kept,
     limit,
     out,
     plain,
@@ -22,8 +18,8 @@ from vtrial.console import (
     waiting,
     working,
 )
-from vtrial.errors import InputError, OutputError
-from vtrial.streams import standard_streams
+from vtrial.entry import call
+from vtrial.errors import InputError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -261,63 +257,9 @@ def story(
     out.print(as_table(story_texts(table)))
 
 
-def command() -> Any:
-    """All commands, their help texts as they are written: `[solve]` is no markup."""
-    found = typer.main.get_command(app)
-    waiting: list[Any] = [found]
-    while waiting:
-        one = waiting.pop()
-        for text in (one, *one.params):
-            text.help = plain(getattr(text, "help", None) or "")
-        waiting += getattr(one, "commands", {}).values()
-    return found
-
-
 def main() -> None:
-    """The entry point: bad input ends with one line and status 2, Ctrl-C with 130, and with 1 a refused fit, or what
-    could not be written."""
-    forget_kept()
-    with standard_streams() as printed:
-        status, message = _ended()
-        if printed.failure is not None and not isinstance(printed.failure, BrokenPipeError) and not status:
-            status, message = 1, f"standard output cannot be written: {printed.failure.strerror}"
-            message += f"; what was worked out is in {last_kept()}/" if last_kept() else ""
-        if message:
-            err.print(f"[bold red]error:[/] {plain(' '.join(message.splitlines()))}")
-    if status:
-        sys.exit(status)
-
-
-def _ended() -> tuple[int, str]:
-    """How the command ended: its status, and what to say of it."""
-    try:
-        status = command()(standalone_mode=False, prog_name="vtrial")
-    except InputError as problem:
-        return 2, str(problem)
-    except OutputError as problem:
-        return 1, str(problem)
-    except (KeyboardInterrupt, typer.Abort):
-        status = 130
-    except typer.Exit as stop:
-        return stop.exit_code, ""
-    except MemoryError:
-        return 1, "there is not enough memory for this; ask for fewer trials, patients or cells"
-    except OSError as problem:
-        of = f"{problem.filename}: " if problem.filename else ""
-        return 1, f"{of}{problem.strerror or problem}"
-    except Exception as problem:  # click's own usage errors, told apart by what they can do
-        from vtrial.posterior import FitError
-
-        if isinstance(problem, FitError):
-            return 1, str(problem)
-        show = getattr(problem, "show", None)
-        if show is None:
-            raise
-        show()
-        return 2, ""
-    if status == 130:  # with some versions of typer, the only word of Ctrl-C
-        return 130, "interrupted; nothing half-written was left"
-    return status or 0, ""
+    """The entry point; see `vtrial.entry`."""
+    call(app)
 
 
 def _say_used(read: Any) -> None:

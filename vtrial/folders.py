@@ -20,9 +20,7 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from vtrial.errors import InputError, OutputError
+from vtrial.locks import locked, unlocked
 
 MANIFEST = "manifest.json"
 FILES = "files"  # of a manifest: SHA-256 by name of part
@@ -264,14 +263,14 @@ def _alone(folder: Path, *, patience: float = _PATIENCE) -> Iterator[bool]:
 
     Raises `OSError`; after `patience` seconds `TimeoutError`.
     """
-    handle = _locked(folder / _LOCK, patience)
+    handle = locked(folder / _LOCK, patience)
     try:
         if handle is not None:
             _tidy(folder)
         yield handle is not None
     finally:
         if handle is not None:
-            _unlocked(handle, folder / _LOCK)
+            unlocked(handle, folder / _LOCK)
 
 
 def _tidy(folder: Path) -> None:
@@ -282,59 +281,6 @@ def _tidy(folder: Path) -> None:
     for path in folder.glob(f"{_OURS}*"):
         if path.name != _LOCK:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
-def _locked(path: Path, patience: float) -> int | None:
-    """A handle that holds the lock; None where there are no locks. A lock file deleted meanwhile is no lock."""
-    ends = time.monotonic() + patience
-    while True:
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # another process made the folder, and took it away again
-            path.parent.mkdir(parents=True, exist_ok=True)
-            continue
-        try:
-            _lock(handle)
-            if os.path.samestat(os.fstat(handle), os.stat(path)):
-                return handle
-            busy = False
-        except FileNotFoundError:
-            busy = False
-        except OSError as problem:
-            if problem.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                _unlocked(handle, path)
-                return None
-            busy = True
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
-        if busy and time.monotonic() >= ends:
-            raise TimeoutError(errno.ETIMEDOUT, "another process is writing there")
-        time.sleep(0.02 if busy else 0.0)
-
-
-def _unlocked(handle: int, path: Path) -> None:
-    """Delete the lock file while it is held, where the system can; then let go."""
-    if sys.platform != "win32":
-        with suppress(OSError):
-            path.unlink()
-    os.close(handle)
-    if sys.platform == "win32":
-        with suppress(OSError):  # another process has it open
-            path.unlink()
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sha256(path: Path) -> str:

@@ -151,6 +151,6 @@ def _write_xpt(path: Path, name: str, table: pd.DataFrame) -> None:
         file_label=f"Virtual trial: {name}",
         column_labels=[LABELS[column] for column in table.columns],
     )
-    written: Any = pyreadstat.read_xport(str(path))[0]
-    if len(written) != len(table):  # its writer says nothing of a full disk
+    written = pyreadstat.read_xport(str(path))[1]
+    if written.number_rows != len(table):  # the writer says nothing of a full disk
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
