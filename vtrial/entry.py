@@ -7,7 +7,7 @@ import typer
 
 from vtrial.console import err, forget_kept, last_kept, plain
 from vtrial.errors import InputError, OutputError
-from vtrial.streams import standard_streams
+from vtrial.terminal import standard_streams
 
 
 def command(app: typer.Typer) -> Any:
