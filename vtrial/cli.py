@@ -10,6 +10,7 @@ from rich.table import Column, Table
 from vtrial import calculators, questions
 from vtrial.console import (
     as_table,
+    err,
     kept,
     limit,
     out,
