@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.tensor.math import logsumexp
+from pytensor.tensor.special import logsumexp
 
 
 def counts(count: Any, n: Any, logit: Any, weight: Any) -> Any:
