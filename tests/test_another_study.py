@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import vtrial
 from tests import stand_in
-from vtrial import cli, console, datasets
+from vtrial import cli, datasets
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,7 +20,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """What a command prints."""
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(cli, "out", console.PipedConsole(highlight=False, soft_wrap=True, emoji=False, width=400))
+        monkeypatch.setattr(cli, "out", Console(highlight=False, soft_wrap=True, emoji=False, width=400))
         result = CliRunner().invoke(cli.app, list(arguments))
         assert result.exception is None, result.exception
         return result.output
@@ -142,7 +143,8 @@ def test_karmma_without_facts_on_survival_says_so(tmp_path: Path) -> None:
     assert evidence.absent["survival"].startswith("fact 'pfs.all' is missing, of ")
     result = vtrial.replicate(evidence, trials=100)
     table = result.table.set_index("fact")
-    assert table.loc["deaths.all", "reason"] == "no facts on survival, which it needs"
-    assert table.loc["on_study.all", "reason"] == "no facts on survival, which it needs"
+    needed = f"needs survival: {evidence.absent['survival']}"
+    assert table.loc["deaths.all", "reason"] == needed
+    assert table.loc["on_study.all", "reason"] == needed
     assert table.loc["kinetics.persistence_6.all", "reason"] != ""
     assert (table.loc["ae.anemia.any", "reason"]) == ""

@@ -83,7 +83,7 @@ def test_spending(run) -> None:
     assert rows(out)[2] == ["128", "1.0000", "1.9686", "0.025000", "76", "75", "0.021057"]
     assert rows(out)[-1] == ["0.6500", "0.9222", "113.57"]
     _, out, _ = run("spending --looks 64,128 --null .5 --alternative .65 --method normal")
-    assert [row[4:] for row in rows(out)[1:3]] == [["44", "-", "0.001831"], ["76", "75", "0.021536"]]
+    assert [row[4:] for row in rows(out)[1:3]] == [["44", "-", "0.001845"], ["76", "75", "0.021536"]]
     assert rows(out)[-1] == ["0.6500", "0.9227", "107.97"]
     found = json.loads(run("spending --looks 1,2,3 --kind pocock-classical --json")[1])
     assert found["futility"][:2] == [None, None]

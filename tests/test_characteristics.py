@@ -147,8 +147,8 @@ def test_quantiles_over_a_posterior_are_floored_by_its_draws(posterior):
         apart = np.std(groups, ddof=1) / math.sqrt(10)  # of draws that do not know of each other
         assert mcse > 0.9 * apart * (1 - 3 / math.sqrt(20))
         width = np.quantile(rates, [q - 1.96 * naive, q + 1.96 * naive], method="inverted_cdf")
-        assert row["low"] < width[0]
-        assert row["high"] > width[1]
+        assert row["mc_low"] < width[0]
+        assert row["mc_high"] > width[1]
 
 
 @given(st.floats(0.0, 1.0), st.floats(1e-6, 0.2), st.integers(1, 10**6))

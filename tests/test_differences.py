@@ -56,7 +56,7 @@ def test_true_rates_differ_over_worlds_as_the_draws_do(doses, cr_gain):
 
 
 def test_limits_of_the_simulation_are_named_so_and_are_not_those_of_the_truth(doses, cr_gain):
-    assert list(doses.differences().columns) == [*COLUMNS, "arm.ide-cel.doses"]
+    assert list(doses.differences().columns) == [*COLUMNS, *doses.scenario.column_names]
     assert not {"low", "high"} & set(doses.differences().columns)
     row = row_of(doses, "cr.rate", "simulated")
     assert row["mc_low"] < cr_gain.mean() < row["mc_high"]

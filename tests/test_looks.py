@@ -205,7 +205,7 @@ def test_the_predictive_probability_of_16_of_23(protocol, at_most, bound) -> Non
 )
 def test_one_sample_without_looks(protocol, n, power) -> None:
     """East 6.5's exact power, .05 against .20; with a look that can never stop the trial, the same."""
-    never = {"kind": "count", "endpoint": "orr", "at_least": 11, "then": "harm"}
+    never = {"kind": "posterior", "endpoint": "orr", "above": 0.999, "probability_at_least": 0.99, "then": "harm"}
     design = {"cohort": {"infused": n}, "test": [{"name": "orr", "endpoint": "orr", "null": 0.05}], **orr(0.20)}
     plain = protocol(35, **design)
     watched = protocol(35, **design, look=[{"name": "ten", "when": {"infused": 10}, "rule": [never]}])
@@ -344,7 +344,8 @@ def test_a_rule_that_can_never_fire_changes_nothing(protocol) -> None:
         ],
     }
     never = [
-        {"name": "more-than-all", "kind": "count", "endpoint": "orr", "at_least": 21, "then": "success"},
+        {"name": "all-and-more", "kind": "posterior", "endpoint": "orr", "above": 0.999, "probability_at_least": 0.99}
+        | {"then": "success"},
         {"name": "sure", "kind": "posterior", "endpoint": "cr", "above": 0.999, "probability_at_least": 0.99}
         | {"then": "harm"},
     ]

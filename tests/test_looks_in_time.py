@@ -14,7 +14,7 @@ from tests.twin_looks import Person
 from vtrial import engine, interim, scenario, trial
 from vtrial.cohort.survival import NEVER
 from vtrial.curves import DAYS
-from vtrial.decisions import OUTCOMES
+from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.evidence import Evidence
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
@@ -273,7 +273,7 @@ def test_every_trial_is_its_twins(protocol: Protocol) -> None:
     came = found[2].comes
     for name in ("early", "first", "everybody", "month", "events", "either", "both", "end"):
         assert any(end == name for end, _ in ends), name
-    assert {outcome for _, outcome in ends} == {"", *OUTCOMES}
+    assert {outcome for _, outcome in ends} == {"", *OUTCOMES} - {CLOSES}  # nothing here ends enrolment
     seldom = [one.name for one in protocol.plan.looks].index("seldom")
     assert not came[:, seldom].any()  # an event that is never reached calls no look
 

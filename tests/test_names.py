@@ -22,10 +22,17 @@ PLAN = SimpleNamespace(
     flags=("vgpr", "orr", "crs3"),
     curves=(),
     looks=(),
+    rules=(),
     mix=0,
     shifted=False,
 )
-PROTOCOL: Any = SimpleNamespace(plan=PLAN, worlds=SimpleNamespace(size=1), ess=1.0, doses=(450000000.0, 450000001.0))
+PROTOCOL: Any = SimpleNamespace(
+    plan=PLAN,
+    worlds=SimpleNamespace(size=1),
+    ess=1.0,
+    doses=(450000000.0, 450000001.0),
+    design=SimpleNamespace(success=[], test=[]),
+)
 
 
 def outcome(trials: int = 50) -> Any:

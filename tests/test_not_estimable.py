@@ -31,8 +31,10 @@ def figures(monkeypatch: pytest.MonkeyPatch, os: Estimate, infused: np.ndarray |
     monkeypatch.setattr(survival, "true_survival", lambda protocol, curves, seed: true)
     monkeypatch.setattr(tables, "_true_rate", lambda *_: (0.6, 0.0, 0))
     infused = np.full(TRIALS, 20, np.int32) if infused is None else infused
-    plan = SimpleNamespace(tests=(), endpoints=("orr",), flags=(), mix=0, looks=(), shifted=False)
-    protocol: Any = SimpleNamespace(plan=plan, worlds=SimpleNamespace(size=1), ess=1.0, doses=(300.0,))
+    plan = SimpleNamespace(tests=(), endpoints=("orr",), flags=(), mix=0, looks=(), rules=(), shifted=False)
+    protocol: Any = SimpleNamespace(
+        plan=plan, worlds=SimpleNamespace(size=1), ess=1.0, doses=(300.0,), design=SimpleNamespace(success=[], test=[])
+    )
     outcome: Any = SimpleNamespace(
         infused=infused, enrolled=np.full(TRIALS, 22, np.int32), counts={"orr": (infused * 0.5).astype(np.int32)},
         rejected={}, decision=None, flags=None, follow_up=np.full(TRIALS, 11.0, np.float32),

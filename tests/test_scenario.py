@@ -185,7 +185,7 @@ BAD: dict[str, tuple[str, str]] = {
     # unknown keys: the key, the nearest valid one, and all that are allowed
     "section": (
         PLAIN + "[cohrt]\nenrolled = 3\n",
-        "the file has no key 'cohrt'; did you mean 'cohort'? (allowed: title, question, answer, world, arm, ",
+        "the file has no key 'cohrt'; did you mean 'cohort'? (allowed: title, question, answer, success, world, arm, ",
     ),
     "key": (
         PLAIN + "[cohort]\nenroled = 3\n",

@@ -64,7 +64,7 @@ def test_a_calendar_in_full() -> None:
     [
         "data_cut = { months_after_last_infusion = 0 }",  # cut on the day of the last infusion
         "censor = []",
-        "visits = [6]\nvisit_window = 6",
+        "visits = [6]\nvisit_window = 2",
         "visits = [0.1, 0.3, 0.5]\nvisit_window = 0.1",  # 0.3 - 0.1 is below 0.2 by rounding alone
         "visits = [1, 2]\nvisit_window = 0",
         "missed_visits = 0",

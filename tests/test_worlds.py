@@ -351,7 +351,7 @@ def test_a_single_visit_is_repeated_so_its_window_must_fit() -> None:
 
 
 def test_true_medians_are_looked_for_beyond_sixty_months(evidence: Evidence, posterior: Posterior) -> None:
-    from vtrial.true_medians import true_medians
+    from vtrial.true_curves import true_medians
 
     p = ready(
         evidence, posterior, simulation={"endpoints": ["pfs"]}, arm=[{"doses": {"450": 1}}], cohort={"infused": 20},

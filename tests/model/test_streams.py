@@ -123,8 +123,8 @@ def test_a_planted_repetition_is_found(planted):
 
 def test_numbers_of_streams_stay():
     """Append only: a number that moves moves every result."""
-    assert [stream.name for stream in HostStream] == ["WORLD_ORDER", "EXPANSION", "CASE_MIX", "PRIOR"]
-    assert [int(stream) for stream in HostStream] == list(range(4))
+    assert [stream.name for stream in HostStream] == ["WORLD_ORDER", "EXPANSION", "CASE_MIX", "PRIOR", "STARTS"]
+    assert [int(stream) for stream in HostStream] == list(range(5))
     assert [int(process) for process in Process] == list(range(27))
     assert (Process.RESPONSE, Process.BETWEEN_TRIAL, Process.VISITS, Process.EXPANSION) == (2, 7, 18, 26)
     # every member has a name of its own: an alias would be a stream under two names

@@ -19,6 +19,7 @@ from vtrial import posterior as store
 from vtrial.curves import DOSED, STEPS_OF, Rate, Step, at_least
 from vtrial.evidence import Evidence
 from vtrial.models import fit as room
+from vtrial.models import sampling
 from vtrial.posterior import Posterior, Settings
 
 
@@ -220,7 +221,7 @@ def test_discount_weakens_the_evidence(evidence):
 
 
 def test_a_fit_that_does_not_converge_is_refused(evidence, monkeypatch):
-    monkeypatch.setattr(room, "MAX_RHAT", 0.5)
+    monkeypatch.setattr(sampling, "MAX_RHAT", 0.5)
     with pytest.raises(vtrial.FitError, match=r"refused: rhat of .* \(allowed: at most 0\.5\)"):
         room.sample(with_counts(evidence, {}), settings=Settings(draws=50, tune=50))
     monkeypatch.undo()

@@ -24,7 +24,7 @@ LOOK = {
 
 
 def row(mcse: float, low: float, high: float) -> dict[str, float]:
-    return {"mcse": mcse, "low": low, "high": high}
+    return {"mcse": mcse, "mc_low": low, "mc_high": high}
 
 
 def test_an_error_that_was_not_seen_is_its_limits() -> None:
@@ -49,7 +49,7 @@ def test_never_in_a_thousand_has_limits_wherever_it_is_printed(tmp_path) -> None
     assert result.value("orr.reject") == (0.0, 0.0)
     assert "with probability 0.0000 (95% limits 0.0000 to 0.0038, exact 0.0000)" in result.answer()
     short = characteristics_in_short(result).set_index("metric")
-    assert short.at["orr.reject", "high"] == pytest.approx(0.0038, abs=5e-5)
+    assert short.at["orr.reject", "mc_high"] == pytest.approx(0.0038, abs=5e-5)
     assert "0.0038" in str(characteristics(result, 0, "table"))
 
 
@@ -67,8 +67,8 @@ def test_a_rate_that_nobody_has_in_any_trial_has_limits() -> None:
     rare = {**ONE, "world": {"truth": {"orr": 0.0001}}, "simulation": {"endpoints": ["orr"], "trials": 30}}
     table = vtrial.run(rare).characteristics.set_index("metric")
     assert table.at["orr.rate", "estimate"] == 0.0
-    assert table.at["orr.rate", "low"] == 0.0
-    assert table.at["orr.rate", "high"] == pytest.approx(3.8415 / 33.8415, abs=1e-4)
+    assert table.at["orr.rate", "mc_low"] == 0.0
+    assert table.at["orr.rate", "mc_high"] == pytest.approx(3.8415 / 33.8415, abs=1e-4)
 
 
 def test_agreement_over_worlds_is_worth_no_more_than_the_worlds(posterior) -> None:
@@ -79,5 +79,5 @@ def test_agreement_over_worlds_is_worth_no_more_than_the_worlds(posterior) -> No
     result = vtrial.run(scenario, trials=3 * posterior.draws)
     row = result.characteristics.query("metric == 'orr.reject' and method == 'simulated'").iloc[0]
     assert row["estimate"] == 0.0
-    assert row["high"] == pytest.approx(interval(0.0, 0.0, int(result.protocols[0].ess))[1])
-    assert row["high"] > 2 * interval(0.0, 0.0, 3 * posterior.draws)[1]
+    assert row["mc_high"] == pytest.approx(interval(0.0, 0.0, int(result.protocols[0].ess))[1])
+    assert row["mc_high"] > 2 * interval(0.0, 0.0, 3 * posterior.draws)[1]

@@ -116,8 +116,9 @@ def quantile_with_error(
     if n == 0:
         return math.nan, math.nan, math.nan, math.nan
     ordered = np.sort(values)
-    below, above = ordered[math.floor((n - 1) * q)], ordered[math.ceil((n - 1) * q)]
-    estimate = float(np.quantile(ordered, q)) if np.isfinite(above) else float(above if above != below else below)
+    rank = (n - 1) * q
+    below, above = float(ordered[math.floor(rank)]), float(ordered[math.ceil(rank)])
+    estimate = below + (above - below) * (rank - math.floor(rank)) if math.isfinite(above) else above
     error = _error_of_share(values, float(ordered[max(math.ceil(n * q) - 1, 0)]), q, draws, worlds, ess)
     if math.isnan(error):
         return estimate, math.nan, math.nan, math.nan

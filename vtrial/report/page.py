@@ -84,7 +84,7 @@ def _question(result: "Result") -> dict[str, Any]:
         "question": design.question,
         "answer": sentence(result),
         "warnings": result.warnings,
-        "compared": comparisons.sentence(result),
+        "comparison": comparisons.sentence(result),
         "not_yet": f"{not_yet(result)} {mix_in_words(result)}".strip(),
         "shifted": None
         if table is None

@@ -61,10 +61,10 @@ def sizes_of_times(result: "Result") -> pd.DataFrame:
                         {
                             "test": test.name, "null": null, "method": test.method,
                             "alpha": protocol.levels.alpha(test.name, 0), "curve": curve, "scale": scale,
-                            "rejects": share, "mcse": mcse, "low": low, "high": high,
+                            "rejects": share, "mcse": mcse, "mc_low": low, "mc_high": high,
                         }
                     )  # fmt: skip
-    columns = ["test", "null", "method", "alpha", "curve", "scale", "rejects", "mcse", "low", "high"]
+    columns = ["test", "null", "method", "alpha", "curve", "scale", "rejects", "mcse", "mc_low", "mc_high"]
     return pd.DataFrame(rows, columns=columns).sort_values("test", kind="stable")
 
 
