@@ -1,5 +1,7 @@
 # make karmma   set up, fit the models to KarMMa, run its design, write results/karmma/
-# make test     set up, run every test
+# make test     set up, run every test but the slow ones
+# make slow     the tests that take minutes each: facts left out, the score of the fit, the second notebook
+# make snapshots   keep what today's code gives in place of the kept numbers; read the diff, say why in CHANGELOG.md
 # make calibrate   simulation-based calibration of the fit of time to event (an hour and a half)
 # make bench    the speed budgets, side by side (not part of the tests)
 SHELL := /bin/bash
@@ -14,7 +16,7 @@ BIN := .venv/bin
 export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.cache/pytensor$(if $(PYTENSOR_FLAGS),$(comma)$(PYTENSOR_FLAGS))
 export VTRIAL_CACHE ?= $(CURDIR)/.cache/vtrial
 
-.PHONY: help setup karmma test lint bench calibrate lock clean
+.PHONY: help setup karmma test slow snapshots lint bench calibrate lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -36,6 +38,12 @@ karmma: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+slow: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+snapshots: setup
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/snapshots --update-snapshots
 
 lint: setup
 	$(BIN)/ruff check .

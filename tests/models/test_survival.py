@@ -114,6 +114,7 @@ def test_documented_survival_is_that_of_patients_without_a_cut(world):
     assert (np.abs(np.mean(curves, 0) - overall[:2]) < 4.5 * error + ABOUT).all()
 
 
+@pytest.mark.slow
 def test_the_score_at_the_truth_is_centred_and_as_large_as_its_information(world):
     """Bartlett's identities: what calibration shows of ranks over many fits, here at one truth and without a fit."""
     rates, told, evidence, trials = world

@@ -117,6 +117,7 @@ def test_a_dose_and_an_event_are_left_out_with_all_their_facts(evidence: Evidenc
     assert len(events) == 23
 
 
+@pytest.mark.slow
 def test_left_out_facts_are_predicted_without_being_seen(posterior: Posterior) -> None:
     result = vtrial.replicate("invented", trials=300, left_out=True)
     assert result.left_out is not None
