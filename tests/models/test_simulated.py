@@ -29,7 +29,8 @@ def trials(evidence, worlds):
 def test_they_are_the_trials_of_the_engine(evidence, worlds, trials):
     asked = as_run(evidence)
     protocol = in_worlds(asked.cells[0], evidence, worlds, where=asked.where)
-    plan = replace(protocol.plan, fatal=("crs",), endpoints=())  # fatal neurotoxicity is the prior's alone, and no part of the fit
+    # fatal neurotoxicity is the prior's alone, and no part of the fit
+    plan = replace(protocol.plan, fatal=("crs",), endpoints=())
     whole = engine.simulate(plan, protocol.numbers, protocol.worlds, seed=8, trials=TRIALS)
     assert len(trials) == TRIALS
     for number, (_, seen, curves) in enumerate(trials):
