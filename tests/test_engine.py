@@ -81,7 +81,7 @@ def test_the_first_60_of_140_are_the_60_of_a_smaller_trial(protocol, allocation)
 
 TIMED = [
     {"name": "pfs", "endpoint": "pfs", "null": 7.0, "alpha": 0.1, "method": "log-rank"},
-    {"name": "os", "endpoint": "os", "null": 15.0, "alpha": 0.2, "method": "median"},
+    {"name": "os", "endpoint": "os", "null": 17.0, "alpha": 0.2, "method": "median"},
 ]
 
 

@@ -31,13 +31,15 @@ def true_medians(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], *, see
         wanted: tuple[TimeEndpoint, ...] = tuple(e for e in endpoints if e not in medians)
         cell = _open_ended(protocol, wanted, months)
         reach = timing.longest_follow_up(cell.design, protocol.evidence, protocol.plan.capacity)
-        if not wanted or reach > timing.MOST_VISITS * timing.interval(cell.design, protocol.evidence):
+        between = timing.interval(cell.design, protocol.evidence)
+        if not wanted or reach > timing.MOST_VISITS * between:
             break
+        last = (months - between) * DAYS  # after the last visit deaths are known, and nobody is seen alive
         curves: tuple[Curve, ...] = tuple((endpoint, "all") for endpoint in wanted)
         for (endpoint, _), (time, event, _) in _pooled(protocol, cell, curves, seed=seed).items():
             days, survival, latest = kaplan_meier(time, event)
             below = np.flatnonzero(survival <= 0.5 + 1e-12)
-            if below.size:
+            if below.size and days[below[0]] <= last:
                 medians[endpoint] = float(days[below[0]]) / DAYS
             unreached[endpoint] = math.inf if latest >= months * DAYS - 1 else math.nan
     return {endpoint: medians.get(endpoint, unreached.get(endpoint, math.nan)) for endpoint in endpoints}
