@@ -1,6 +1,7 @@
 """Times as unlimited follow-up would estimate them: what the estimates at a data cut aim at."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,10 +85,19 @@ def survival_at(time: NDArray[np.int32], event: NDArray[np.bool_], marks: list[i
 def _open_ended(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], months: int) -> Cell:
     """The design without looks and tests, cut so many months after the last infusion."""
     design = protocol.design
+    world, cohort = design.world.model_copy(update={"effect": {}}), design.cohort.model_copy(update={"mix": {}})
     calendar = design.calendar.model_copy(update={"data_cut": {"months_after_last_infusion": float(months)}})
     simulation = design.simulation.model_copy(update={"endpoints": list(endpoints), "flags": []})
     open_ended = design.model_copy(
-        update={"look": [], "test": [], "multiplicity": None, "calendar": calendar, "simulation": simulation}
+        update={
+            "look": [],
+            "test": [],
+            "multiplicity": None,
+            "world": world,
+            "cohort": cohort,
+            "calendar": calendar,
+            "simulation": simulation,
+        }
     )
     return Cell(0, {}, open_ended)
 
@@ -96,8 +106,11 @@ def _pooled(
     protocol: Protocol, cell: Cell, curves: tuple[Curve, ...], *, seed: int
 ) -> dict[Curve, tuple[NDArray, NDArray, NDArray]]:
     """By curve: time, event and trial of every patient of `TRIALS` trials without a data cut."""
-    ready = in_worlds(cell, protocol.evidence, protocol.worlds, where="open-ended")
-    cohort, seen = engine.observed(ready.plan, ready.numbers, ready.worlds, seed=seed, start=0, count=TRIALS)
+    # The protocol's worlds hold the flags of its own mix of patients alone, in its own order.
+    bare = replace(protocol.worlds, flags=None, measures=None, covariates=None, expansion=None)
+    ready = in_worlds(cell, protocol.evidence, bare, where="open-ended", capacity=protocol.plan.capacity)
+    plan = replace(ready.plan, described=protocol.plan.described, mix=protocol.plan.mix)
+    cohort, seen = engine.observed(plan, ready.numbers, protocol.worlds, seed=seed, start=0, count=TRIALS)
     trial = np.broadcast_to(np.arange(TRIALS)[:, None], seen.response.shape)
     dose = np.broadcast_to(cohort.dose, seen.response.shape)
     found: dict[Curve, tuple[NDArray, NDArray, NDArray]] = {}
