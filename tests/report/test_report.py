@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -120,7 +119,7 @@ def test_the_answer_and_its_numbers(karmma_result: Result, karmma_html: str) -> 
     assert karmma_result.scenario.design.question in page.text
     by_metric: dict[str, str] = {}
     for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S):
-        for metric in re.findall(r">([a-z0-9_.]+\.[a-z0-9_.]+)</td>", row):
+        for metric in re.findall(r">([a-z0-9_.]+\.[a-z0-9_.]+|success)</td>", row):
             by_metric.setdefault(metric, row)
     by_method = karmma_result.characteristics.groupby("metric", sort=False)["method"].last()  # exact last
     simulated = karmma_result.characteristics.loc[lambda rows: rows["method"] == "simulated", "metric"]
@@ -129,10 +128,8 @@ def test_the_answer_and_its_numbers(karmma_result: Result, karmma_html: str) -> 
         months = metric.startswith("follow_up") or (".median." in metric and not metric.endswith((".ne", ".nr")))
         digits = 2 if months or metric.endswith((".n", ".events", ".responses")) or metric.startswith("n.") else 4
         row = by_metric[metric]
-        for figure in (estimate, mcse):
-            words = "NR" if math.isinf(figure) else f"{figure:.{digits}f}"
-            missing = "NE" if figure is estimate else "–"
-            assert f">{missing if math.isnan(figure) else words}<" in row, metric
+        for figure in (words.estimate(estimate, digits), words.number(mcse, digits)):
+            assert f">{figure}<" in row, metric
     exact, _ = karmma_result.value("cr.reject", method="exact")
     row = next(row for row in re.findall(r"<tr>.*?</tr>", karmma_html, re.S) if ">cr.reject<" in row)
     assert f">{exact:.4f}<" in row

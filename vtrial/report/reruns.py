@@ -155,7 +155,7 @@ def visits_varied_table(table: pd.DataFrame, id_: str) -> Markup:
         q50, q025, q975 = (table[f"{endpoint}.{part}"] for part in ("q50", "q025", "q975"))
         frame[endpoint] = [in_figures(value) for value in q50]
         frame[f"{endpoint} range"] = [" – ".join(map(in_figures, pair)) for pair in zip(q025, q975, strict=True)]
-        frame[f"{endpoint} nr"] = [f"{share:.1%}" for share in table[f"{endpoint}.nr"]]
+        frame[f"{endpoint} nr"] = [in_figures(share, ".1%") for share in table[f"{endpoint}.nr"]]
         labels |= {endpoint: "median", f"{endpoint} range": "95% of trials", f"{endpoint} nr": "NR in"}
         spanners[f"median {endpoint.upper()}, months"] = [endpoint, f"{endpoint} range", f"{endpoint} nr"]
     right = [column for column in frame.columns if column != "what"]
