@@ -139,7 +139,7 @@ def test_planned_dropout_is_an_option(posterior):
         ({"cohort": {"infused": 128, "attrition": 0.999999}}, "may have to be enrolled"),
         ({"cohort": {"infused": 128}, "world.between_trial_sd": 5.0}, "may have to be enrolled"),
         ({"simulation.trials": 100_000_000}, "GB of memory"),
-        ({"world.truth": {"crs3": 0.9}}, "above crs"),
+        ({"world.truth": {"crs3": 0.99}}, "above crs"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_written(posterior, tmp_path, changes, said):
