@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vtrial.characteristics import clustered_mcse, exact_by_world, interval, true_by_world
+from vtrial.characteristics import clustered_mcse, exact_by_world, independent, interval, true_by_world
 from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.estimate.kaplan_meier import Z95
 from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
@@ -64,8 +64,8 @@ def table(result: "Result") -> pd.DataFrame:
             mcse = clustered_mcse(difference[some], draws[some], most.worlds.size, most.ess)
             row = _row(place, metric, float(difference[some].mean()), mcse, int(some.sum()), "simulated")
             if mcse == 0.0 and (metric.endswith((".reject", ".rate")) or metric.startswith("stop.")):
-                apart = some.sum() if most.worlds.size == 1 else min(some.sum(), most.ess)
-                row |= _limits_of_agreement(row["difference"], int(apart))
+                apart = independent(int(some.sum()), most.worlds.size, most.ess)
+                row |= _limits_of_agreement(row["difference"], apart)
             of_truth = exact.get(f"{metric.removesuffix('.rate')}.true") if metric.endswith(".rate") else None
             if of_truth is not None and not looks:
                 row |= {name: of_truth[name] for name in WORLDS}

@@ -1,6 +1,6 @@
 """Trials and worlds -> operating characteristics: `tables`; `monte_carlo`: their errors; `survival`: curves."""
 
-from vtrial.characteristics.monte_carlo import COLUMNS, clustered_mcse, interval
+from vtrial.characteristics.monte_carlo import COLUMNS, clustered_mcse, independent, interval
 from vtrial.characteristics.tables import (
     WORTHWHILE,
     exact_by_world,
@@ -17,6 +17,7 @@ __all__ = [
     "clustered_mcse",
     "exact_by_world",
     "exact_rows",
+    "independent",
     "interval",
     "metric_of_flag",
     "table",

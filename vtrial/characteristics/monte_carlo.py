@@ -86,6 +86,11 @@ def clustered_mcse(values: Array, draws: NDArray[np.int64], worlds: int, ess: fl
     return math.sqrt(max(variance + extra, floor))
 
 
+def independent(trials: int, worlds: int, ess: float) -> int:
+    """How many trials count as independent where none differ: over worlds at most their effective number."""
+    return int(trials if worlds == 1 else min(trials, ess))
+
+
 def interval(estimate: float, mcse: float, trials: int) -> tuple[float, float]:
     """95% Monte Carlo interval of a probability: Wilson's, at the number of trials that the error is worth.
 

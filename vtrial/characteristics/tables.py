@@ -23,6 +23,7 @@ from vtrial.characteristics.monte_carlo import (
     Array,
     Row,
     clustered_mcse,
+    independent,
     interval,
     missing_share,
     not_estimable,
@@ -101,8 +102,7 @@ def _simulated(protocol: Protocol, outcome: Outcome, seed: int) -> Iterator[Row]
         mcse = clustered_mcse(values[known], draws[known], protocol.worlds.size, protocol.ess)
         low, high = estimate - Z95 * mcse, estimate + Z95 * mcse
         if proportion or (rate and estimate in (0.0, 1.0)):
-            apart = number if protocol.worlds.size == 1 else min(number, protocol.ess)
-            low, high = interval(estimate, mcse, int(apart))
+            low, high = interval(estimate, mcse, independent(number, protocol.worlds.size, protocol.ess))
         return row(metric, estimate, mcse, low, high, number, "simulated")
 
     def rates(metric: str, values: Array, true: Callable[[], tuple[float, float, int]] | None = None) -> Iterator[Row]:
