@@ -3,6 +3,8 @@
 # make slow     the tests that take minutes each: facts left out, the score of the fit, the second notebook
 # make snapshots   keep what today's code gives in place of the kept numbers; read the diff, say why in CHANGELOG.md
 # make calibrate   simulation-based calibration of the fit of time to event (an hour and a half)
+# make fuzz     5,000 scenarios, studies and data of each kind, good and bad; what it finds: results/fuzz.json
+# make kills    100 runs, fits and replications killed; nothing half-written may be left
 # make bench    the speed budgets, side by side (not part of the tests)
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -16,7 +18,7 @@ BIN := .venv/bin
 export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.cache/pytensor$(if $(PYTENSOR_FLAGS),$(comma)$(PYTENSOR_FLAGS))
 export VTRIAL_CACHE ?= $(CURDIR)/.cache/vtrial
 
-.PHONY: help setup karmma test slow snapshots lint bench calibrate lock clean
+.PHONY: help setup karmma test slow snapshots lint fuzz kills bench calibrate lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -49,6 +51,12 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
+
+kills: setup
+	$(BIN)/python -m tests.fuzz.kills
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

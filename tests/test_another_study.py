@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import vtrial
 from tests import stand_in
 from vtrial import cli, datasets
+from vtrial.report import replicated
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -130,6 +131,9 @@ def test_a_study_may_describe_flags_alone_measures_alone_or_neither(
     again = vtrial.replicate(study, trials=40)
     covered = set(again.covered["fact"])
     assert ("baseline.male.100" in covered, "baseline.age.100" in covered) == (flags, measures)
+    alone = "Of 2 held back none is simulated. None that was held back is simulated, so nothing judges the fit."
+    assert replicated.sentence(again).endswith(alone) != measures
+    assert "Where the published numbers stand" in replicated.html(again)
     tables = datasets.datasets(asked.scenario)
     described = set(tables["ADCH"]["PARAM"]) if "ADCH" in tables else set()
     assert ("baseline.male" in described, "baseline.age" in described) == (flags, measures)

@@ -60,7 +60,7 @@ def prepared(
     studies = {cell.design.world.study for cell in scenario.cells}
     if len(studies) > 1:
         raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
-    read = evidence.load(studies.pop())
+    read = evidence.load(studies.pop(), place=f"{scenario.where}: [world] study")
     if not any(cell.design.timed or flags_need_times(cell.design, read) for cell in scenario.cells):
         read = read.without("survival")  # a model of its own, which takes longest to fit
     largest = max(max(cell.design.cohort.enrolled or 0, cell.design.cohort.infused or 0) for cell in scenario.cells)

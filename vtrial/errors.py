@@ -8,9 +8,12 @@ from itertools import takewhile
 class InputError(ValueError):
     """A study, a scenario, an option or a folder that vtrial cannot use.
 
-    The message is one line that says where, what was given, what is allowed and what to do. The command
-    line prints it and ends with status 2.
+    The message is one line that says where, what was given, what is allowed and what to do; a line break that was
+    given is shown as ``\\n``. The command line prints it and ends with status 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\\n".join(message.splitlines()))
 
 
 class OutputError(RuntimeError):

@@ -76,7 +76,7 @@ def _protocol(cell: Cell, where: str, capacity: int) -> Protocol:
     """The design with bounds for any number of patients; the worlds do not matter."""
     design = cell.design.model_copy(update={"cohort": CohortSection.model_validate(_plain(cell.design.cohort))})
     world = World(np.zeros((1, len(Step))), np.zeros((1, len(Step))))
-    study = room.load(design.world.study)
+    study = room.load(design.world.study, place=f"{where}: [world] study")
     return in_worlds(replace(cell, design=design), study, world, where=where, capacity=capacity, any_n=True)
 
 

@@ -81,7 +81,7 @@ def _with_dates(table: pd.DataFrame) -> pd.DataFrame:
 
 def _simulated(asked: Scenario, cell: int, number: int) -> Trial:
     design = asked.cells[cell].design
-    read = evidence.load(design.world.study)
+    read = evidence.load(design.world.study, place=f"{asked.where}: [world] study")
     check_cost(asked, design.cohort.enrolled or design.cohort.infused or 1)
     posterior = posterior_of(read, discount=design.world.discount)
     read = read.without_unfitted(posterior.unfitted)

@@ -19,6 +19,7 @@ import pandas as pd
 
 from vtrial import places
 from vtrial.curves import Rate, System, log2_dose
+from vtrial.errors import InputError
 from vtrial.evidence import checks
 from vtrial.evidence import facts as facts_file
 from vtrial.evidence import priors as priors_file
@@ -297,12 +298,16 @@ class Evidence:
         )
 
 
-def load(study: str | os.PathLike[str] = "karmma") -> Evidence:
+def load(study: str | os.PathLike[str] = "karmma", *, place: str = "") -> Evidence:
     """Read and check a study: a name, or a folder that holds facts.csv and priors.toml.
 
-    Raises `InputError` with file, line or key, and the reason, of everything that is wrong.
+    place: where a scenario names it, said first where there is no such study. Raises `InputError` with file, line or
+    key, and the reason, of everything that is wrong.
     """
-    folder = places.study_folder(study)
+    try:
+        folder = places.study_folder(study)
+    except InputError as problem:
+        raise InputError(f"{place}: {problem}" if place else str(problem)) from None
     facts = facts_file.read(folder / "facts.csv")
     priors = priors_file.read(folder / "priors.toml")
     evidence = Evidence(study=folder.name, folder=folder, facts=facts, priors=priors)

@@ -95,7 +95,7 @@ def _panel(rows: pd.DataFrame, system: str, unit: str) -> Any:
     published = np.array([row[PRINTED[row["number"]]] for _, row in rows.iterrows()], float)
     numbers = rows[["predicted", "low95", "high95"]].astype(float) * scale
     finite = np.concatenate([numbers.to_numpy().ravel(), published * scale])
-    edge = float(finite[np.isfinite(finite)].max()) * 1.05
+    edge = float(finite[np.isfinite(finite)].max(initial=0.0)) * 1.05
     label = [f"{f}{'' if n == 'value' else ', ' + n}" for f, n in zip(rows["fact"], rows["number"], strict=True)]
     data = pd.DataFrame(
         {
@@ -148,11 +148,14 @@ def sentence(result: "Replication") -> str:
         "patients or outcomes and are no totals."
     ]
     judged = table[~table["facts"].isin(["fitted", "read by nothing", "totals"])]
-    for _, row in judged.iterrows():
+    for _, row in judged[judged["produced"] > 0].iterrows():
         inside = round(row["inside95"] * row["produced"])
         parts.append(f"{inside} of {row['produced']} {row['facts']} lie inside their 95% intervals.")
-    if judged.empty:
-        parts.append("No fact was held back, so nothing judges the fit.")
+    for _, row in judged[judged["produced"] == 0].iterrows():
+        parts.append(f"Of {row['of']} {row['facts']} none is simulated.")
+    if judged["produced"].sum() == 0:
+        why = "No fact was held back" if judged.empty else "None that was held back is simulated"
+        parts.append(f"{why}, so nothing judges the fit.")
     return " ".join(parts)
 
 
