@@ -56,7 +56,10 @@ def _times(step: Callable[[int], None], cells: int, more: int) -> None:
 def prepared(
     scenario: Scenario, progress: Callable[[str, int, int], None] | None
 ) -> tuple[Evidence, dict[float, Posterior], list[Protocol]]:
-    """Evidence, posteriors by discount, and a protocol for each cell, all with room for the largest."""
+    """Evidence, posteriors by discount, and a protocol for each cell, all with room for the largest.
+
+    Cells then differ in numbers alone wherever they can, and are one program.
+    """
     studies = {cell.design.world.study for cell in scenario.cells}
     if len(studies) > 1:
         raise InputError(f"{scenario.where}: [sweep] world.study: a scenario asks of one study ({', '.join(studies)})")
@@ -72,15 +75,16 @@ def prepared(
     for posterior in posteriors.values():
         read = read.without_unfitted(read.unfitted | posterior.unfitted)
 
-    def ready(cell: Cell, capacity: int | None = None) -> Protocol:
+    def ready(cell: Cell, capacity: int | None = None, visits: int = 0) -> Protocol:
         posterior = posteriors[cell.design.world.discount]
-        return prepare(cell, read, posterior, where=scenario.where, capacity=capacity)
+        return prepare(cell, read, posterior, where=scenario.where, capacity=capacity, visits=visits)
 
     protocols = [ready(cell) for cell in scenario.cells]
-    room = max(p.plan.capacity for p in protocols)
-    protocols = [
-        protocol if protocol.plan.capacity == room else ready(cell, room)
-        for cell, protocol in zip(scenario.cells, protocols, strict=True)
-    ]
+    for _ in range(2):  # more patients take longer to come, and may need more visits
+        room = max(p.plan.capacity for p in protocols), max(p.visits for p in protocols)
+        protocols = [
+            protocol if (protocol.plan.capacity, protocol.visits) == room else ready(cell, *room)
+            for cell, protocol in zip(scenario.cells, protocols, strict=True)
+        ]
     check_cost(scenario, protocols[0].plan.capacity)
     return read, posteriors, protocols

@@ -25,6 +25,8 @@ from vtrial.estimate.times import Curve
 from vtrial.plan import Numbers, Plan
 from vtrial.world import World
 
+FEW = 100  # trials are observed together, also where fewer are asked for: one program for one and for a hundred
+DAYS_TOGETHER = 256  # days at which curves are read off come in so many, for the same reason
 DRAWS = 500_000  # random numbers in a chunk: fewer cost overhead, more leave the processor's cache
 
 # Programs traced so far: only structure compiles, which a test counts.
@@ -51,6 +53,7 @@ def chunk_of(plan: Plan, visits: int = 0) -> int:
 Look = Callable[..., Any]
 
 
+# worlds: of each trial, so that how many there are to choose from compiles nothing.
 @partial(jax.jit, static_argnames=("look", "plan", "count"))
 def _each(
     seed: Any, start: Any, worlds: World, numbers: Numbers, data: tuple[Any, ...], *, look: Look, plan: Plan, count: int
@@ -58,10 +61,10 @@ def _each(
     global traced
     traced += 1
 
-    def one(number: Any) -> Any:
-        return look(key_of(seed, number), world.pick(worlds, number), numbers, plan, *data)
+    def one(number: Any, lived_in: World) -> Any:
+        return look(key_of(seed, number), lived_in, numbers, plan, *data)
 
-    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32))
+    return jax.vmap(one)(start + jnp.arange(count, dtype=jnp.uint32), worlds)
 
 
 def seen_of(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[patients.Cohort, Seen]:
@@ -75,7 +78,8 @@ def estimates_of(
 ) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
     """As `seen_of`, and the estimates of the plan's curves."""
     enrolled, seen = seen_of(key, world, numbers, plan)
-    return enrolled, seen, times.estimates(seen, enrolled.dose, plan.curves)
+    ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
+    return enrolled, seen, times.estimates(ordered, plan.curves)
 
 
 def simulate(
@@ -107,7 +111,8 @@ def simulate(
         # The setting belongs to the thread: 64-bit mode elsewhere in the process changes no draw here.
         with jax.enable_x64(False):
             at = jnp.asarray(first, jnp.uint32)
-            done = _each(seed_, at, worlds_, numbers_, data, look=look, plan=plan, count=size)
+            there = world.of_trials(worlds_, first, size)
+            done = _each(seed_, at, there, numbers_, data, look=look, plan=plan, count=size)
             return jax.tree.map(np.asarray, done)
 
     firsts = range(start, start + trials, size)
@@ -163,7 +168,8 @@ def each(
     seed_, worlds_, numbers_ = _on_device(seed, worlds, numbers)
     with jax.enable_x64(False):
         at = jnp.asarray(start, jnp.uint32)
-        return jax.tree.map(np.asarray, _each(seed_, at, worlds_, numbers_, data, look=look, plan=plan, count=count))
+        there = world.of_trials(worlds_, start, count)
+        return jax.tree.map(np.asarray, _each(seed_, at, there, numbers_, data, look=look, plan=plan, count=count))
 
 
 def cohort(plan: Plan, numbers: Numbers, worlds: World, *, seed: int, trial: int) -> patients.Cohort:
@@ -179,7 +185,8 @@ def observed(
 
     The plan must have curves.
     """
-    return each(seen_of, plan, numbers, worlds, seed=seed, start=start, count=count)
+    both = each(seen_of, plan, numbers, worlds, seed=seed, start=start, count=max(count, FEW))
+    return jax.tree.map(lambda array: array[:count], both)
 
 
 def estimated(
@@ -203,16 +210,21 @@ def curves_on_days(
     """Of each curve in trials `start` to `start + count - 1`: survival at `days` and numbers at risk just before them.
 
     Arrays (count, days), float32 and int32. After a group's latest day nobody is at risk, and survival is NaN unless
-    it is 0. All trials at once: a few hundred. The plan must have curves.
+    it is 0. All trials at once: a few hundred. The plan must have curves. Curves and days are data: another of them
+    compiles nothing.
     """
-    plan = replace(plan, curves=curves)
-    data = (np.asarray(days, np.int32),)
-    return each(_on_days, plan, numbers, worlds, seed=seed, start=start, count=count, data=data)
+    padded = np.full(-(-len(days) // DAYS_TOGETHER) * DAYS_TOGETHER, days[-1], np.int32)
+    padded[: len(days)] = days
+    data = (padded, times.codes_of(curves, times.TIME_ENDPOINTS))
+    plan = replace(plan, curves=tuple((endpoint, "all") for endpoint in times.TIME_ENDPOINTS))
+    found = each(_on_days, plan, numbers, worlds, seed=seed, start=start, count=count, data=data)
+    survival, at_risk = (array[:, :, : len(days)] for array in found)
+    return {curve: (survival[:, k], at_risk[:, k]) for k, curve in enumerate(curves)}
 
 
-def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any) -> dict[Curve, tuple[Any, Any]]:
+def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any, codes: Any) -> tuple[Any, Any]:
     enrolled, seen = seen_of(key, world, numbers, plan)
-    ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
+    ordered = times.prepared(seen, enrolled.dose, set(times.TIME_ENDPOINTS))
 
     def one(ordered: kaplan_meier.Ordered, group: Any) -> tuple[Any, Any]:
         heights = jnp.concatenate([jnp.ones(1, jnp.float32), kaplan_meier.curve(ordered, group).survival])
@@ -221,7 +233,7 @@ def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any) ->
         known = kaplan_meier.known(ordered, group, days, heights[-1])
         return jnp.where(known, heights[passed], jnp.float32(jnp.nan)), jnp.sum(left, axis=1, dtype=jnp.int32)
 
-    return {curve: one(ordered[curve[0]], times.group_of(curve[1])) for curve in plan.curves}
+    return times.over_curves([ordered[endpoint] for endpoint in times.TIME_ENDPOINTS], codes, one)
 
 
 def _enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Cohort:
@@ -241,6 +253,6 @@ def _on_device(seed: int, worlds: World, numbers: Numbers) -> tuple[Any, World, 
     with jax.enable_x64(False):
         return (
             jnp.asarray(seed, jnp.uint32),
-            jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), worlds),
+            jax.tree.map(lambda a: np.asarray(a, np.float32), worlds),
             jax.tree.map(jnp.asarray, numbers),
         )

@@ -58,6 +58,11 @@ class Protocol:
         """Patients enrolled, or infused, by `plan.target`."""
         return int(self.numbers.size)
 
+    @property
+    def visits(self) -> int:
+        """Visits that there is room for; 0 without times."""
+        return 0 if self.numbers.calendar is None else len(self.numbers.calendar.schedule)
+
     @cached_property
     def dose_mix(self) -> np.ndarray:
         """Share of all planned infused patients at each dose, float64 (doses,), sum 1; see `planned.dose_mix`."""
@@ -76,9 +81,10 @@ def prepare(
     *,
     where: str,
     capacity: int | None = None,
+    visits: int = 0,
     also: Collection[str] = (),
 ) -> Protocol:
-    """The protocol of a cell. `capacity`: patients to make room for, at least as many as the cell needs.
+    """The protocol of a cell. capacity, visits: of patients, to make room for, at least as many as the cell needs.
 
     also: flags and measures that are described besides those that the cell asks for.
 
@@ -87,7 +93,7 @@ def prepare(
     worlds = _worlds(cell.design, evidence, posterior, where)
     order = permuted(worlds, cell.design.simulation.seed)
     ess = posterior.ess if worlds.size > 1 else math.inf
-    return in_worlds(cell, evidence, order, ess, where=where, capacity=capacity, also=also)
+    return in_worlds(cell, evidence, order, ess, where=where, capacity=capacity, visits=visits, also=also)
 
 
 def in_worlds(
@@ -98,6 +104,7 @@ def in_worlds(
     *,
     where: str,
     capacity: int | None = None,
+    visits: int = 0,
     also: Collection[str] = (),
     any_n: bool = False,
 ) -> Protocol:
@@ -155,7 +162,7 @@ def in_worlds(
         factor=np.linalg.cholesky(correlations(design, evidence, where)).astype(np.float32),
         between_trial_sd=np.float32(design.world.between_trial_sd),
         bounds={t.name: bounds(levels, t.name, capacity).astype(np.int32) for t in tests if not t.timed},
-        calendar=timing.calendar(design, evidence, capacity, where) if "survival" in plan.systems else None,
+        calendar=timing.calendar(design, evidence, capacity, where, visits) if "survival" in plan.systems else None,
         benchmarks={t.name: timing.benchmark(t, design, evidence, levels, where) for t in tests if t.timed},
         columns=np.array([column_of(evidence, dose) for dose in doses], np.int32),
         dose_window=dose_window(evidence) if DELIVERED in also else None,

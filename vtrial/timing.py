@@ -54,8 +54,11 @@ def curves(design: Design, evidence: Evidence, doses: tuple[float, ...], where: 
     )
 
 
-def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> Calendar:
-    """The calendar's numbers, what the scenario leaves out taken from the study. Raises `InputError`."""
+def calendar(design: Design, evidence: Evidence, capacity: int, where: str, visits_at_least: int = 0) -> Calendar:
+    """The calendar's numbers, what the scenario leaves out taken from the study. Raises `InputError`.
+
+    visits_at_least: to make room for, though the cut needs fewer: cells of as many visits share a program.
+    """
     stated, visits = design.calendar, visits_of(design, evidence, where)
     [(kind, cut)] = stated.data_cut.items()
     low, high = _delay(design, evidence)
@@ -72,6 +75,7 @@ def calendar(design: Design, evidence: Evidence, capacity: int, where: str) -> C
         )
     # The visits that can fall before the cut, and one more: the last is never missed, and nobody is to see that.
     months = visits.until(reach + visits.window)
+    months += [months[-1] + visits.interval * k for k in range(1, visits_at_least - len(months) + 1)]
     return Calendar(
         accrual=np.float32(stated.accrual_per_month or _accrual(evidence)),
         delay_low=np.float32(low),

@@ -144,7 +144,7 @@ def _run(key: Any, world: World, numbers: Numbers, plan: Plan) -> tuple[Outcome,
     if plan.curves:
         assert seen is not None
         ordered = times.prepared(seen, cohort.dose, {endpoint for endpoint, _ in plan.curves})
-        curves = {curve: times.estimate(ordered, curve) for curve in plan.curves}
+        curves = times.estimates(ordered, plan.curves)
         timed = [test for test in plan.tests if test.timed]
         shown = {test.name: times.shown(ordered, test, numbers.benchmarks[test.name]) for test in timed}
         follow_up = times.median_follow_up(seen)

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vtrial import curves
 from vtrial.curves import Step
@@ -53,9 +54,10 @@ def permuted(worlds: World, seed: int) -> World:
     return jax.tree.map(lambda array: array[order], worlds)
 
 
-def pick(worlds: World, trial: Any) -> World:
-    """The world of a trial: number t mod D."""
-    return jax.tree.map(lambda array: array[trial % array.shape[0]], worlds)
+def of_trials(worlds: World, start: int, count: int) -> World:
+    """The worlds of trials `start` to `start + count - 1`, arrays (count, ...): of trial t number t mod D."""
+    trials = (start + np.arange(count)).astype(np.uint32)
+    return jax.tree.map(lambda array: array[trials % array.shape[0]], worlds)
 
 
 def shifted(world: World, normals: Any, sd: Any) -> World:

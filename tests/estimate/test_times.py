@@ -30,28 +30,33 @@ def rejects(days: list[int], events: list[int], null: float) -> bool:
     return bool(times.shown(curve(days, events), test, Benchmark(None, jnp.float32(null), jnp.asarray(Z))))
 
 
+def estimate(ordered: dict[Any, kaplan_meier.Ordered]) -> times.Estimate:
+    """Of everybody."""
+    return times.estimates(ordered, (("os", "all"),))["os", "all"]
+
+
 def test_survival_is_not_estimable_after_the_last_time_at_risk_unless_it_is_0():
     months = [round(m * DAYS) for m in (6, 12, 18)]
-    censored = times.estimate(curve([100, 200, months[1]], [1, 0, 0]), ("os", "all"))
+    censored = estimate(curve([100, 200, months[1]], [1, 0, 0]))
     np.testing.assert_allclose(censored.survival, [2 / 3, 2 / 3, np.nan], rtol=1e-6)  # the last day itself is followed
     assert float(censored.latest) == pytest.approx(12.0, abs=0.02)
     assert float(censored.last) == pytest.approx(2 / 3)
-    dead = times.estimate(curve([100, 200, 300], [1, 0, 1]), ("os", "all"))
+    dead = estimate(curve([100, 200, 300], [1, 0, 1]))
     np.testing.assert_allclose(dead.survival, [2 / 3, 0, 0], rtol=1e-6)
     assert float(dead.last) == 0.0
 
 
 def test_of_nobody_everything_is_not_estimable():
-    found = times.estimate(curve([], []), ("os", "all"))
+    found = estimate(curve([], []))
     for value in (found.median, found.low, found.high, *found.survival, found.latest, found.last):
         assert np.isnan(value)
     assert int(found.size) == int(found.events) == 0
 
 
 def test_not_reached_is_not_unknown():
-    found = times.estimate(curve([300] * 5, [0] * 5), ("os", "all"))
+    found = estimate(curve([300] * 5, [0] * 5))
     assert np.isinf([found.median, found.low, found.high]).all()
-    at_once = times.estimate(curve([300], [1]), ("os", "all"))  # falls to 0 at once: no lower limit
+    at_once = estimate(curve([300], [1]))  # falls to 0 at once: no lower limit
     assert np.isfinite(at_once.median)
     assert np.isnan(at_once.low)
 
@@ -59,7 +64,7 @@ def test_not_reached_is_not_unknown():
 def test_a_lower_limit_that_is_not_reached_rejects_only_where_follow_up_passes_the_null():
     """50 patients, one event: the lower limit is above every number, and the follow-up says of which."""
     days, events = [30, *([200] * 49)], [1, *([0] * 49)]
-    assert np.isinf(times.estimate(curve(days, events), ("os", "all")).low)
+    assert np.isinf(estimate(curve(days, events)).low)
     assert rejects(days, events, 199.0)
     assert not rejects(days, events, 201.0)  # nobody was followed beyond it: nothing shows what comes then
 

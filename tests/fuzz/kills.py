@@ -149,7 +149,7 @@ def _wait(
     """Until a random time, or until it writes and some milliseconds more."""
     ends = time.monotonic() + (3.0 * lasts if at_write else chance.uniform(0.0, 1.05 * lasts))
     while time.monotonic() < ends and process.poll() is None:
-        if at_write and any(target.rglob(".vtrial-*")):
+        if at_write and any(target.rglob(".vtrial-*/*")):
             time.sleep(chance.uniform(0.0, 0.25 * lasts) if chance.random() < 0.5 else chance.uniform(0.0, 0.01))
             return
         time.sleep(0.001)

@@ -40,14 +40,15 @@ def level(
     Cholesky factor of the correlation matrix of the latent normals (Gaussian copula); this process's row mixes the
     normals of the processes before it with its own. Low latents reach high levels.
 
-    Sums are written out: a matrix product's last bit depends on the batch.
+    Sums are written out: a matrix product's last bit depends on the batch. A barrier keeps the compiler from working
+    out the long inverse of the normal distribution again at each comparison.
     """
     row = LATENT.index(process)
     if row == 0:
         reach, thresholds = u[process], jnp.stack(at_least)
     else:
         reach = sum(factor[row, column] * jax.scipy.special.ndtri(u[LATENT[column]]) for column in range(row + 1))
-        thresholds = jax.scipy.special.ndtri(jnp.stack(at_least))
+        reach, thresholds = jax.lax.optimization_barrier((reach, jax.scipy.special.ndtri(jnp.stack(at_least))))
     return sum(
         ((reach < (t if own else at_doses(t, dose))).astype(jnp.int32) for t in thresholds), jnp.zeros_like(dose)
     )

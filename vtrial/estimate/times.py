@@ -1,11 +1,13 @@
 """The endpoints that are times to an event: their curves in numbers, and how they are tested. Pure JAX."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.stats import norm
 
 from vtrial.conduct.visits import Seen
@@ -90,11 +92,34 @@ def group_of(group: str) -> Any:
     return kaplan_meier.group_of([4 * dose + DEPTHS.index(group) for dose in range(8)])
 
 
-def estimate(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curve: Curve) -> Estimate:
-    """The estimates of one curve."""
-    endpoint, group = curve
+def codes_of(curves: tuple[Curve, ...], endpoints: Sequence[TimeEndpoint]) -> tuple[Any, Any]:
+    """Curves as data: the place of each one's endpoint among `endpoints`, int32 (curves,), and its group, uint32."""
+    of = [endpoints.index(endpoint) for endpoint, _ in curves]
+    return np.array(of, np.int32), np.array([group_of(group) for _, group in curves], np.uint32)
+
+
+def over_curves(
+    ordered: Sequence[kaplan_meier.Ordered], codes: tuple[Any, Any], look: Callable[[kaplan_meier.Ordered, Any], Any]
+) -> Any:
+    """What `look` gives of each curve's endpoint and group, one curve after the other; arrays (curves, ...).
+
+    ordered: the endpoints that `codes` speak of (`codes_of`). One walk is compiled, however many curves there are: the
+    same walk over and over was most of a program.
+    """
+    keys = jnp.stack([one.key for one in ordered])
+    return jax.lax.map(lambda code: look(kaplan_meier.Ordered(keys[code[0]]), code[1]), codes)
+
+
+def estimates(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curves: tuple[Curve, ...]) -> dict[Curve, Estimate]:
+    """The estimates of several curves."""
+    found = over_curves(list(ordered.values()), codes_of(curves, list(ordered)), _estimate)
+    return {curve: jax.tree.map(lambda array, k=k: array[k], found) for k, curve in enumerate(curves)}
+
+
+def _estimate(ordered: kaplan_meier.Ordered, group: Any) -> Estimate:
+    """The estimates of the curve of a group."""
     days = [jnp.int32(round(month * DAYS)) for month in LANDMARKS]
-    summary = kaplan_meier.summary(ordered[endpoint], group_of(group), probs=(0.5,), days=days)
+    summary = kaplan_meier.summary(ordered, group, probs=(0.5,), days=days)
     followed = summary.latest.astype(jnp.float32) / jnp.float32(DAYS)
     quantiles = summary.quantiles
     return Estimate(
@@ -107,12 +132,6 @@ def estimate(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curve: Curve) ->
         latest=jnp.where(summary.size > 0, followed, jnp.float32(jnp.nan)),
         last=summary.last,
     )
-
-
-def estimates(seen: Seen, dose: Any, curves: tuple[Curve, ...]) -> dict[Curve, Estimate]:
-    """The estimates of several curves, each endpoint sorted once."""
-    ordered = prepared(seen, dose, {endpoint for endpoint, _ in curves})
-    return {curve: estimate(ordered, curve) for curve in curves}
 
 
 def shown(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], test: Any, benchmark: Benchmark) -> Any:

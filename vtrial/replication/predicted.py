@@ -48,7 +48,8 @@ class Replica:
         if self.asked.numbers:
             found[NUMBERS] = published.medians(record, cohort.dose, spans, self.asked)
         if plan.curves and seen is not None:
-            found[CURVES] = times.estimates(seen, cohort.dose, plan.curves)
+            ordered = times.prepared(seen, cohort.dose, {endpoint for endpoint, _ in plan.curves})
+            found[CURVES] = times.estimates(ordered, plan.curves)
         return found
 
 
