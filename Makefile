@@ -3,7 +3,7 @@
 # make slow     the tests that take minutes each: facts left out, the score of the fit, the second notebook
 # make snapshots   keep what today's code gives in place of the kept numbers; read the diff, say why in CHANGELOG.md
 # make calibrate   simulation-based calibration of the fit of time to event (an hour and a half)
-# make fuzz     5,000 scenarios, studies and data of each kind, good and bad; what it finds: results/fuzz.json
+# make fuzz     5,000 scenarios, studies and data of each kind, good and bad; what it finds: results/fuzz-*.json
 # make kills    100 runs, fits and replications killed; nothing half-written may be left
 # make bench    the speed budgets, side by side (not part of the tests)
 SHELL := /bin/bash

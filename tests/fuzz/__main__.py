@@ -1,8 +1,9 @@
 """Thousands of scenarios, studies and data: `python -m tests.fuzz [--number 5000] [--seed 1] [kind ...]`.
 
-Every 50th that is taken is simulated too, with 50 trials, reports included; a study is replicated in draws of its
-prior.
-What should not be is gathered by where it came from, the shortest input of each, and written to results/fuzz.json.
+Every 50th that is taken is simulated too, with 50 trials, reports included; of a study the models are built, and it is
+replicated in draws of its prior.
+What should not be is gathered by where it came from, the shortest input of each, and written to
+results/fuzz-<kind>.json.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from tests.fuzz import checks, decisions, scenarios, studies
 
 EVERY = 50
 MEMORY = 12 * 2**30  # bytes of data: what asks for more is found out
-FOUND = Path("results") / "fuzz.json"
+FOUND = Path("results")
 
 
 class Gathered:
@@ -87,8 +88,8 @@ def main() -> None:
         for name, one in gathered.found.items():
             print(f"  {name}, {one['times']} times: {one['says']}", flush=True)
         done.append(gathered)
-        FOUND.parent.mkdir(exist_ok=True)
-        FOUND.write_text(json.dumps([vars(one) for one in done], indent=1))
+        FOUND.mkdir(exist_ok=True)
+        (FOUND / f"fuzz-{kind}.json").write_text(json.dumps(vars(gathered), indent=1))
     sys.exit(any(one.found for one in done))
 
 
