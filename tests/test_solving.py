@@ -1,5 +1,7 @@
 """The smallest number that reaches a target: exact against counting, simulated within its own uncertainty."""
 
+from statistics import NormalDist
+
 import pytest
 from scipy.stats import binom
 
@@ -39,6 +41,22 @@ def test_a_limit_in_another_world_must_hold_as_well() -> None:
     above = free.table["reached"] & (held.table["limit"] > 0.025)
     assert above.any()
     assert not held.table["reached"][above].any()
+
+
+def test_a_size_above_alpha_is_said_of_the_design_that_is_found() -> None:
+    asked = {"key": "cohort.infused", "from_": 84, "to": 90, "metric": "orr.reject", "at_least": 0.7}
+    assert vtrial.solve(DESIGN, **asked).warnings == ()
+    wide = {**DESIGN, "test": [{**DESIGN["test"][0], "method": "normal"}]}
+    found = vtrial.solve(wide, **asked)
+    size = float(binom.sf(_normal_critical(found.value) - 1, found.value, 0.5))
+    assert size > 0.025
+    assert len(found.warnings) == 1
+    assert f"the exact size of this normal test at its null (50%) is {size:.4f}" in found.warnings[0]
+
+
+def _normal_critical(n: int) -> int:
+    z = NormalDist().inv_cdf(0.975)
+    return next(c for c in range(n + 1) if (c / n - 0.5) / (0.25 / n) ** 0.5 >= z)
 
 
 def test_without_an_exact_path_all_sizes_come_from_one_simulation() -> None:

@@ -10,13 +10,13 @@ from rich.table import Column, Table
 from vtrial import calculators, questions
 from vtrial.console import (
     as_table,
-    err,
     kept,
     limit,
     out,
     plain,
     thinking,
     waiting,
+    warn,
     working,
 )
 from vtrial.entry import call
@@ -146,8 +146,7 @@ def run(
     if shifted := answer.mix_in_words(result):
         out.print(plain(shifted))
     _say_absent(result.evidence)
-    for text in result.warnings:
-        err.print(f"[bold yellow]warning:[/] {plain(text)}.")
+    warn(result.warnings)
     seconds = time.perf_counter() - began
     with waiting("writing the report"):
         result.save(folder)

@@ -102,6 +102,12 @@ def as_data(value: Any) -> Any:
 _kept: list[Path] = []
 
 
+def warn(texts: Iterable[str]) -> None:
+    """What should be known beside an answer, a line each on standard error."""
+    for text in texts:
+        err.print(f"[bold yellow]warning:[/] {plain(text)}.")
+
+
 def kept(what: str, folder: Path) -> None:
     """Print where results lie, and remember it, should the print be lost."""
     _kept.append(folder)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vtrial.console import as_table, out, plain, print_json, thinking
+from vtrial.console import as_table, out, plain, print_json, thinking, warn
 
 Scenario = Annotated[str, typer.Argument(help="A shipped scenario's name, or a TOML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -36,6 +36,7 @@ def decide(
             "outcome": verdict.outcome,
             "rejected": verdict.rejected,
             "note": verdict.note,
+            "warnings": list(verdict.warnings),
             "rules": rows.to_dict("records"),
         }
         print_json(found)
@@ -48,6 +49,7 @@ def decide(
     out.print(as_table(table))
     out.print()
     out.print(plain(verdict.sentence))
+    warn(verdict.warnings)
 
 
 def solve(
@@ -75,7 +77,7 @@ def solve(
     table = found.table
     if as_json:
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
-        names = ("value", "lasting", "low", "high", "sentence")
+        names = ("value", "lasting", "low", "high", "sentence", "warnings")
         print_json({name: getattr(found, name) for name in names} | {"table": rows})
         return
     out.print(plain(found.sentence))
@@ -88,6 +90,7 @@ def solve(
     out.print(as_table(near))
     if len(near) < len(table):
         out.print(f"{len(near)} of {len(table)} values; all of them with --json", style="dim")
+    warn(found.warnings)
 
 
 def _whole(value: float | None) -> float | int | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from vtrial import characteristics
+from vtrial import characteristics, plausibility
 from vtrial.cells import prepared
 from vtrial.errors import InputError, nearest
 from vtrial.model.vocabulary import in_figures
@@ -35,7 +35,8 @@ class Solution:
     value: the smallest that does. lasting: the smallest from which every larger one does, too (power of exact designs
     rises in a saw-tooth). low, high: where each is simulated, the smallest that may reach it and the smallest that
     surely does, by the 95% Monte Carlo interval. table: a row a value: estimate, mcse, low, high, method, and the same
-    of the limit (`limit`, `limit_mcse` ...); reached: whether both hold.
+    of the limit (`limit`, `limit_mcse` ...); reached: whether both hold. warnings: what should be known of the design
+    at `value`, or at the last value tried, as `vtrial.Result.warnings`.
     """
 
     asked: SolveSection
@@ -45,6 +46,7 @@ class Solution:
     high: Any
     table: pd.DataFrame
     sentence: str
+    warnings: tuple[str, ...] = ()
 
 
 def solve(
@@ -66,7 +68,8 @@ def solve(
     """
     scenario = as_scenario(scenario)
     swept, section = scenario.cell(cell).swept, _asked(scenario, asked)
-    table = _Search(scenario, section, swept, progress).all(section.tried)
+    search = _Search(scenario, section, swept, progress)
+    table = search.all(section.tried)
     reached = [value for value, good in zip(table["value"], table["reached"], strict=True) if good]
     failed = np.flatnonzero(~table["reached"].to_numpy())
     after = int(failed[-1]) + 1 if failed.size else 0
@@ -77,7 +80,9 @@ def solve(
     if simulated:
         maybe, surely = table["value"][table["may"]], table["value"][table["surely"]]
         low, high = (rows.iloc[0] if len(rows) else None for rows in (maybe, surely))
-    return Solution(section, value, lasting, low, high, table, _sentence(section, table, value, lasting, low, high))
+    words = _sentence(section, table, value, lasting, low, high)
+    known_besides = search.warnings(section.tried[-1] if value is None else value)
+    return Solution(section, value, lasting, low, high, table, words, known_besides)
 
 
 def _asked(scenario: Scenario, asked: dict[str, Any]) -> SolveSection:
@@ -128,6 +133,11 @@ class _Search:
         order = {repr(value): k for k, value in enumerate(tried)}
         places = np.argsort([order[repr(value)] for value in table["value"]])
         return table.iloc[places].reset_index(drop=True)
+
+    def warnings(self, value: Any) -> tuple[str, ...]:
+        """What should be known of the design at a value."""
+        cells = self._cells([value])
+        return plausibility.warnings(prepared(cells, self.progress)[2], cells.cells)
 
     def _cells(self, tried: list[Any], truth: Any = None) -> Scenario:
         raw = {key: value for key, value in self.scenario.raw.items() if key not in ("solve", "sweep")}

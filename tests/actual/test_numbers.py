@@ -274,6 +274,14 @@ def test_a_test_that_is_worked_out_for_any_number_says_what_it_assumes() -> None
     assert "'end' has 100 patients where 128 were planned. This assumes" in verdict.sentence
 
 
+def test_a_size_above_alpha_is_said_of_the_design_as_planned() -> None:
+    verdict = vtrial.decide("karmma", {"look": at("end", 128, orr=94, cr=42)})
+    size = binom.sf(np.ceil(12.8 + norm.isf(0.025) * np.sqrt(128 * 0.09)) - 1, 128, 0.1)
+    said = f"as planned: [[test]] 'cr': the exact size of this normal test at its null (10%) is {size:.4f}"
+    assert verdict.warnings == (f"{said}, above alpha = 0.025",)
+    assert vtrial.decide(design(method="exact"), {"look": at("end", 40, orr=26)}).warnings == ()
+
+
 def test_an_end_of_enrolment_leaves_the_claim_to_the_final_test_of_those_enrolled() -> None:
     rule = {"kind": "conditional", "test": "t", "rate": 0.7, "at_least": 0.9, "then": "stop-enrolment"}
     raw = design(look(20, rule), n=40, method="exact")

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial import evidence as room
+from vtrial import plausibility
 from vtrial.actual.adapted import at_actual
 from vtrial.actual.data import Analysis, Data, analyses, read
 from vtrial.actual.possible import check
@@ -35,13 +36,14 @@ COLUMNS = ["look", "rule", "endpoint", "count", "n", "bound", "seen", "value", "
 class Verdict:
     """What a design says of actual numbers. table: a row a rule and test. sentence: what follows, and on what.
     outcome: "success", "futility", "harm", "consider" or "" of the looks; rejected: whether each test has rejected;
-    note: of the data."""
+    note: of the data. warnings: what should be known of the design as planned, as `vtrial.Result.warnings`."""
 
     table: pd.DataFrame
     sentence: str
     outcome: str
     rejected: dict[str, bool]
     note: str
+    warnings: tuple[str, ...] = ()
 
 
 def decide(
@@ -69,7 +71,9 @@ def decide(
     protocol = _protocol(chosen, asked.where, most)
     if not protocol.tests and protocol.looks is None:
         raise InputError(f"{asked.where}: has neither looks nor tests, so there is nothing to decide")
-    return _verdict(protocol, given, entries, where)
+    found = _verdict(protocol, given, entries, where)
+    known = plausibility.warnings((protocol,), (chosen,))
+    return replace(found, warnings=tuple(f"as planned: {text}" for text in known))
 
 
 def _protocol(cell: Cell, where: str, capacity: int) -> Protocol:
