@@ -12,11 +12,11 @@ import vtrial
 from vtrial import engine, look_characteristics, plausibility, scenario, trial
 from vtrial.characteristics import exact_by_world
 from vtrial.curves import DAYS
-from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.engine import simulate
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.exact.size import size_of
+from vtrial.model.vocabulary import CLOSES, OUTCOMES
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 from vtrial.report import story_chart

@@ -14,11 +14,11 @@ from scipy.stats import multivariate_normal, norm
 from tests import twin_looks
 from tests.test_looks import shows_of
 from vtrial import engine, exact, scenario
-from vtrial.conduct.windows import watched
 from vtrial.curves import DAYS, Rate
 from vtrial.evidence import Evidence
 from vtrial.exact import documented, joint, looks
 from vtrial.exact.joint import NoExactPath, Part, part_of
+from vtrial.model.endpoints import watched
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 

@@ -69,6 +69,17 @@ def test_the_simulation_runs_where_only_jax_and_numpy_are():
     assert abs(float(done.stdout) - 0.5) < 0.01
 
 
+def test_a_scenario_is_checked_without_an_array_library():
+    """A typo is answered at once: JAX, pandas and SciPy take seconds to come."""
+    code = (
+        "import sys\nfrom vtrial.scenario import load_scenario\nload_scenario('hierarchical-with-interim')\n"
+        "heavy = {'jax', 'numpy', 'pandas', 'scipy', 'xarray', 'pyarrow', 'altair'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_pymc_stays_in_its_room():
     for file in PACKAGE.rglob("*.py"):
         if file.parent.name != "models":

@@ -13,11 +13,12 @@ from scipy.stats import beta, betabinom, binom, norm
 from tests import twin_looks
 from vtrial import engine, exact, scenario, trial
 from vtrial.conduct.looks import Held
-from vtrial.decisions import OUTCOMES, decide, fires
+from vtrial.decisions import decide, fires
 from vtrial.design.graph import graph_levels, graph_rejections
 from vtrial.evidence import Evidence
 from vtrial.exact.looks import probabilities
 from vtrial.look_characteristics import success
+from vtrial.model.vocabulary import OUTCOMES
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 

@@ -14,8 +14,8 @@ from tests.twin_looks import Person
 from vtrial import engine, interim, scenario, trial
 from vtrial.cohort.survival import NEVER
 from vtrial.curves import DAYS
-from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.evidence import Evidence
+from vtrial.model.vocabulary import CLOSES, OUTCOMES
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol, prepare
 

@@ -11,8 +11,8 @@ import vtrial
 from vtrial import scenario
 from vtrial.characteristics import survival, tables
 from vtrial.characteristics.monte_carlo import row
-from vtrial.estimate.proportions import ENDPOINTS
 from vtrial.flags import CORE
+from vtrial.model.endpoints import ENDPOINTS
 from vtrial.report import answer_of_looks, words
 from vtrial.result import Result
 

@@ -9,7 +9,7 @@ import pytest
 
 from vtrial import InputError, engine, timing
 from vtrial.evidence import Evidence
-from vtrial.evidence.priors import visits_fit
+from vtrial.model.visits import visits_fit
 from vtrial.posterior import Posterior
 from vtrial.protocol import prepare
 from vtrial.scenario import Scenario, from_dict, load_scenario

@@ -10,9 +10,9 @@ import pytest
 
 from tests.test_scenario import protocol_of, read, refusal
 from vtrial import InputError, cli
-from vtrial.conduct.windows import LOOK_ENDPOINTS, Watched, watched
 from vtrial.curves import DAYS
 from vtrial.evidence import Evidence
+from vtrial.model.endpoints import LOOK_ENDPOINTS, Watched, watched
 from vtrial.posterior import Posterior
 from vtrial.protocol import Protocol
 from vtrial.scenario.rules import (

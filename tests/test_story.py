@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import vtrial
-from vtrial.decisions import OUTCOMES
 from vtrial.errors import InputError
+from vtrial.model.vocabulary import OUTCOMES
 from vtrial.result import Result
 from vtrial.story import in_words, told
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from vtrial import exact
 from vtrial.design.intervals import proportion_interval
-from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, Estimate, TimeEndpoint
+from vtrial.estimate.times import Estimate
 from vtrial.look_characteristics import END, groups
+from vtrial.model.endpoints import TIME_ENDPOINTS, Endpoint, TimeEndpoint
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 from vtrial.true_curves import true_medians

@@ -5,10 +5,10 @@ import math
 import numpy as np
 from scipy.special import expit
 
-from vtrial.cohort.disposition import Target
 from vtrial.curves import Step
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence, correlation_matrix
+from vtrial.model.vocabulary import Target
 from vtrial.scenario import Design
 from vtrial.world import World
 

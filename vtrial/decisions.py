@@ -4,24 +4,15 @@ A test or a rule is a table of counts by number of patients, made once on the ho
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vtrial.conduct.looks import Held, LookPlan
-from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint, TimeMethod
-
-Alternative = Literal["greater", "less"]
-Population = Literal["infused", "enrolled"]
-Then = Literal["harm", "futility", "success", "stop-enrolment", "consider"]
-# In the usual order of precedence; "consider" is last: it ends nothing before the final analysis.
-OUTCOMES: tuple[Then, ...] = ("harm", "futility", "success", "stop-enrolment", "consider")
-CLOSES: Then = "stop-enrolment"  # ends enrolment, and leaves the decision to the final analysis
-
-END = "end"  # the final analysis, where looks are named
+from vtrial.model.endpoints import TIME_ENDPOINTS, Endpoint, TimeEndpoint, TimeMethod
+from vtrial.model.vocabulary import CLOSES, OUTCOMES, Alternative, Population, Then
 
 _LATE = 2**30  # a place in time after every look
 

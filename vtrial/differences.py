@@ -12,9 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vtrial.characteristics import clustered_mcse, exact_by_world, independent, interval, true_by_world
-from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.estimate.kaplan_meier import Z95
-from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
+from vtrial.model.vocabulary import ALL_ARMS, CLOSES, NE_SHARE, OUTCOMES, status_of
 from vtrial.protocol import Protocol
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from vtrial.cohort import patients
 from vtrial.conduct.visits import Seen
 from vtrial.estimate import kaplan_meier, times
 from vtrial.estimate.times import Curve
+from vtrial.model.endpoints import TIME_ENDPOINTS
 from vtrial.plan import Numbers, Plan
 from vtrial.world import World
 
@@ -215,8 +216,8 @@ def curves_on_days(
     """
     padded = np.full(-(-len(days) // DAYS_TOGETHER) * DAYS_TOGETHER, days[-1], np.int32)
     padded[: len(days)] = days
-    data = (padded, times.codes_of(curves, times.TIME_ENDPOINTS))
-    plan = replace(plan, curves=tuple((endpoint, "all") for endpoint in times.TIME_ENDPOINTS))
+    data = (padded, times.codes_of(curves, TIME_ENDPOINTS))
+    plan = replace(plan, curves=tuple((endpoint, "all") for endpoint in TIME_ENDPOINTS))
     found = each(_on_days, plan, numbers, worlds, seed=seed, start=start, count=count, data=data)
     survival, at_risk = (array[:, :, : len(days)] for array in found)
     return {curve: (survival[:, k], at_risk[:, k]) for k, curve in enumerate(curves)}
@@ -224,7 +225,7 @@ def curves_on_days(
 
 def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any, codes: Any) -> tuple[Any, Any]:
     enrolled, seen = seen_of(key, world, numbers, plan)
-    ordered = times.prepared(seen, enrolled.dose, set(times.TIME_ENDPOINTS))
+    ordered = times.prepared(seen, enrolled.dose, set(TIME_ENDPOINTS))
 
     def one(ordered: kaplan_meier.Ordered, group: Any) -> tuple[Any, Any]:
         heights = jnp.concatenate([jnp.ones(1, jnp.float32), kaplan_meier.curve(ordered, group).survival])
@@ -233,7 +234,7 @@ def _on_days(key: Any, world: World, numbers: Numbers, plan: Plan, days: Any, co
         known = kaplan_meier.known(ordered, group, days, heights[-1])
         return jnp.where(known, heights[passed], jnp.float32(jnp.nan)), jnp.sum(left, axis=1, dtype=jnp.int32)
 
-    return times.over_curves([ordered[endpoint] for endpoint in times.TIME_ENDPOINTS], codes, one)
+    return times.over_curves([ordered[endpoint] for endpoint in TIME_ENDPOINTS], codes, one)
 
 
 def _enrol(key: Any, world: World, numbers: Numbers, plan: Plan) -> patients.Cohort:

@@ -11,10 +11,10 @@ from vtrial.conduct import looks, visits
 from vtrial.conduct.looks import Held
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
-from vtrial.decisions import Decision, Population, decide, entries_of, finally_shown, fires, in_order
+from vtrial.decisions import Decision, decide, entries_of, finally_shown, fires, in_order
 from vtrial.estimate import proportions, times
-from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TimeEndpoint
+from vtrial.model.endpoints import Endpoint, TimeEndpoint
+from vtrial.model.vocabulary import Population
 from vtrial.plan import Numbers, Outcome, Plan
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial.decisions import CLOSES, END, OUTCOMES
+from vtrial.model.vocabulary import CLOSES, END, OUTCOMES
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 

@@ -9,15 +9,13 @@ from typing import Any
 import jax
 
 from vtrial.cohort import patients
-from vtrial.cohort.disposition import Allocation, Target
 from vtrial.conduct.looks import LookNumbers, LookPlan
-from vtrial.conduct.windows import Watched
 from vtrial.curves import System
-from vtrial.decisions import CLOSES, Decision, RulePlan, TestPlan
-from vtrial.estimate import proportions
-from vtrial.estimate.proportions import Endpoint
+from vtrial.decisions import Decision, RulePlan, TestPlan
 from vtrial.estimate.times import Benchmark, Curve, Estimate
 from vtrial.flags import CORE, Flags
+from vtrial.model.endpoints import Endpoint, Watched, systems_of
+from vtrial.model.vocabulary import CLOSES, Allocation, Target
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Plan:
     @property
     def systems(self) -> frozenset[System]:
         """What must be simulated for the endpoints and flags."""
-        found: set[System] = {system for endpoint in self.endpoints for system in proportions.systems_of(endpoint)}
+        found: set[System] = {system for endpoint in self.endpoints for system in systems_of(endpoint)}
         found |= {system for asked in self.watched for system in asked.systems}
         found |= {"survival"} if self.in_calendar else set()
         found |= {CORE[name] for asked in self.flags for name in self.described.needs(asked)}  # type: ignore[misc]

@@ -11,10 +11,10 @@ from scipy.special import expit
 
 from vtrial.case_mix import CaseMix
 from vtrial.curves import Rate, Step, at_least, log2_dose
-from vtrial.estimate.proportions import Endpoint, level_of
 from vtrial.evidence import Evidence
 from vtrial.evidence.flags import column_of
 from vtrial.evidence.priors import Visits
+from vtrial.model.endpoints import Endpoint, level_of
 from vtrial.multistate import Schedule, documented, progression_free
 from vtrial.world import World
 

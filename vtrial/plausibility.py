@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from vtrial.conduct.windows import Watched
 from vtrial.decisions import RulePlan
 from vtrial.exact.size import size_of
+from vtrial.model.endpoints import Watched
 from vtrial.protocol import Protocol
 from vtrial.reachable import as_written, can_reject, final_count, fires_somewhere
 from vtrial.scenario import Cell, TestSection

@@ -19,11 +19,10 @@ from vtrial.curves import Step, log2_dose
 from vtrial.decisions import TestPlan
 from vtrial.described import asked_of, dose_window, expanding, flags_of, mix_of, mixed
 from vtrial.errors import InputError
-from vtrial.estimate.proportions import ENDPOINTS, Endpoint, systems_of
-from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
 from vtrial.evidence.flags import column_of
 from vtrial.flags import DELIVERED, EXPANSION
+from vtrial.model.endpoints import ENDPOINTS, TIME_ENDPOINTS, Endpoint, systems_of
 from vtrial.plan import Numbers, Plan
 from vtrial.planned import Planned, dose_mix, fitted_infused, in_the_enrolled
 from vtrial.posterior import Posterior

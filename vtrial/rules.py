@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtrial.conduct.looks import LookNumbers, LookPlan
-from vtrial.conduct.windows import Watched, watched
 from vtrial.curves import DAYS
 from vtrial.decisions import RulePlan, entries_of
 from vtrial.errors import InputError
+from vtrial.model.endpoints import Watched, watched
 from vtrial.plan import Plan
 from vtrial.rule_bounds import (
     FORECASTS,

@@ -14,11 +14,10 @@ import pandas as pd
 from vtrial import engine, trial
 from vtrial.conduct.looks import Held
 from vtrial.curves import DAYS
-from vtrial.decisions import CLOSES, OUTCOMES
 from vtrial.errors import InputError
 from vtrial.judged import judge
 from vtrial.look_characteristics import END
-from vtrial.model.vocabulary import in_figures
+from vtrial.model.vocabulary import CLOSES, OUTCOMES, in_figures
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol
 from vtrial.scenario import Scenario, as_scenario

@@ -5,10 +5,12 @@ import numpy as np
 from vtrial.cohort.patients import Calendar
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
-from vtrial.estimate.times import TIME_ENDPOINTS, Benchmark, Curve, TimeEndpoint
+from vtrial.estimate.times import Benchmark, Curve
 from vtrial.evidence import Evidence
-from vtrial.evidence.priors import Visits, visits_fit
+from vtrial.evidence.priors import Visits
 from vtrial.evidence.times import months_between
+from vtrial.model.endpoints import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.model.visits import visits_fit
 from vtrial.multistate import Schedule
 from vtrial.planned import NO_WINDOW
 from vtrial.scenario import Design, TestSection

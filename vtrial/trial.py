@@ -18,11 +18,12 @@ from vtrial.conduct.looks import Held
 from vtrial.conduct.record import Record, record
 from vtrial.conduct.visits import Seen, cut_month
 from vtrial.curves import DAYS, Step
-from vtrial.decisions import CLOSES, OUTCOMES, Decision, Population, finally_shown
+from vtrial.decisions import Decision, finally_shown
 from vtrial.estimate import proportions, times
-from vtrial.estimate.proportions import Endpoint
 from vtrial.flags import DELIVERED, EXPANSION
 from vtrial.interim import Looked
+from vtrial.model.endpoints import Endpoint
+from vtrial.model.vocabulary import CLOSES, OUTCOMES, Population
 from vtrial.plan import Numbers, Outcome, Plan
 from vtrial.world import World, shifted
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from vtrial import engine, timing
 from vtrial.curves import DAYS
-from vtrial.estimate.times import DEPTHS, LANDMARKS, Curve, TimeEndpoint
+from vtrial.estimate.times import DEPTHS, LANDMARKS, Curve
+from vtrial.model.endpoints import TimeEndpoint
 from vtrial.protocol import Protocol, in_worlds
 from vtrial.scenario import Cell
 

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from vtrial import exact
 from vtrial.case_mix import CaseMix
-from vtrial.estimate.proportions import Endpoint
+from vtrial.model.endpoints import Endpoint
 from vtrial.planned import rate_among
 from vtrial.protocol import Protocol
 from vtrial.rule_bounds import patients_at

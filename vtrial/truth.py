@@ -8,7 +8,7 @@ at every dose alike. A rate by dose holds at that dose, and two doses refit the 
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -18,14 +18,13 @@ from vtrial.curves import STEPS_OF, Step, log2_dose
 from vtrial.curves import Rate as Number
 from vtrial.errors import InputError
 from vtrial.evidence import Evidence
+from vtrial.model.endpoints import RATES, StatedRate
 from vtrial.planned import Planned, fitted_infused
 from vtrial.posterior import Posterior
 from vtrial.world import World
 
-Rate = Literal["orr", "cr", "crs", "crs3", "neurotoxicity", "neurotoxicity3"]
-
 # Each rate that can be stated: its step, and the rate that it is a part of.
-_STEP: dict[Rate, tuple[Step, Rate | None]] = {
+_STEP: dict[StatedRate, tuple[Step, StatedRate | None]] = {
     "orr": (Step.RESPONSE, None),
     "cr": (Step.CR, "orr"),
     "crs": (Step.CRS, None),
@@ -33,7 +32,6 @@ _STEP: dict[Rate, tuple[Step, Rate | None]] = {
     "neurotoxicity": (Step.NEUROTOXICITY, None),
     "neurotoxicity3": (Step.NEUROTOXICITY3, "neurotoxicity"),
 }
-RATES: tuple[Rate, ...] = tuple(_STEP)
 
 
 def posterior_mean(posterior: Posterior) -> World:
@@ -122,7 +120,7 @@ def at_pfs_median(median: float, mean: World, planned: Planned, where: str, *, l
     # Without its covariates: they would make the hazards of an exponential curve differ.
     alone = World(bare[None], flat[None], plain[None])
     exponential = _hold_pfs(alone, median, replace(planned, mixed=None), where, latent=latent)
-    of_response: tuple[Rate, ...] = ("orr", "cr")
+    of_response: tuple[StatedRate, ...] = ("orr", "cr")
     for rate in of_response:
         held = planned.rate(rate, intercept, slope)  # with the slopes that are left
         slope[_STEP[rate][0]] = 0.0
@@ -150,7 +148,7 @@ def _hold_pfs(world: World, stated: float, patients: Planned, where: str, *, lat
 
 
 def _hold_in_mix(
-    intercept: np.ndarray, slope: np.ndarray, rate: Rate, stated: float, patients: Planned, where: str,
+    intercept: np.ndarray, slope: np.ndarray, rate: StatedRate, stated: float, patients: Planned, where: str,
     *, part: float = 1.0,
 ) -> None:  # fmt: skip
     """Move a step's intercept until the rate among the patients is `stated`; of the enrolled, of whom a `part` is."""
@@ -174,7 +172,7 @@ def _hold_in_mix(
 
 
 def _hold_at_each_dose(
-    intercept: np.ndarray, slope: np.ndarray, rate: Rate, stated: float, patients: Planned, where: str,
+    intercept: np.ndarray, slope: np.ndarray, rate: StatedRate, stated: float, patients: Planned, where: str,
     *, part: float = 1.0,
 ) -> None:  # fmt: skip
     """One rate at every dose: no slope."""
@@ -190,8 +188,8 @@ def _hold_at_each_dose(
 
 
 def _hold_by_dose(
-    intercept: np.ndarray, slope: np.ndarray, rate: Rate, stated: Mapping[str, float], patients: Planned, where: str,
-    *, part: float = 1.0,
+    intercept: np.ndarray, slope: np.ndarray, rate: StatedRate, stated: Mapping[str, float], patients: Planned,
+    where: str, *, part: float = 1.0,
 ) -> None:  # fmt: skip
     """A rate at each of some doses: at one by the intercept, at two or more by the slope as well."""
     step, whole = _STEP[rate]

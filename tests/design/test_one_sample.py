@@ -10,7 +10,7 @@ import pytest
 from scipy.integrate import quad
 
 from vtrial import InputError, critical_counts, size_and_power
-from vtrial.decisions import Alternative
+from vtrial.model.vocabulary import Alternative
 
 # Numbers from outside (reference_results.md)
 

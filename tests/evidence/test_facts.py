@@ -12,7 +12,8 @@ import pytest
 import vtrial
 from vtrial import InputError
 from vtrial.design.intervals import proportion_interval
-from vtrial.evidence import READS, Evidence, load
+from vtrial.evidence import Evidence, load
+from vtrial.evidence.reading import READS
 
 KARMMA = Path(__file__).resolve().parents[2] / "priors" / "karmma"
 Rows = list[dict[str, str]]

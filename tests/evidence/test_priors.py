@@ -10,7 +10,8 @@ import pytest
 
 from vtrial import InputError
 from vtrial.curves import DOSED, STEPS_OF, Rate, Step
-from vtrial.evidence import LATENTS, Evidence, correlation_matrix, correlation_names, load
+from vtrial.evidence import Evidence, correlation_matrix, load
+from vtrial.model.vocabulary import LATENTS, correlation_names
 
 KARMMA = Path(__file__).resolve().parents[2] / "priors" / "karmma"
 

@@ -10,8 +10,8 @@ from tests.fuzz.designs import designs
 from tests.fuzz.schema import Schema, altered
 from vtrial import scenario
 from vtrial.actual.data import Data
-from vtrial.decisions import END
-from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.model.endpoints import TIME_ENDPOINTS
+from vtrial.model.vocabulary import END
 
 WITH_LOOKS = [name for name, raw in scenarios.SHIPPED.items() if raw.get("look") or raw.get("test")]
 HINTS: dict[str, st.SearchStrategy[Any]] = {

@@ -8,12 +8,9 @@ from hypothesis import strategies as st
 from tests.fuzz.designs import designs
 from tests.fuzz.schema import Schema, altered, faulty
 from vtrial import places
-from vtrial.conduct.windows import LOOK_ENDPOINTS
-from vtrial.estimate.proportions import ENDPOINTS
-from vtrial.estimate.times import TIME_ENDPOINTS
-from vtrial.evidence import correlation_names
+from vtrial.model.endpoints import ENDPOINTS, LOOK_ENDPOINTS, RATES, TIME_ENDPOINTS
+from vtrial.model.vocabulary import correlation_names
 from vtrial.scenario import _File  # type: ignore[attr-defined]
-from vtrial.truth import RATES
 from vtrial.validation import read_toml
 
 SHIPPED: dict[str, dict[str, Any]] = {name: read_toml(places.scenario_file(name), name) for name in places.scenarios()}

@@ -20,10 +20,11 @@ from vtrial.actual.words import sentence
 from vtrial.cohort.survival import NEVER
 from vtrial.conduct.looks import Held
 from vtrial.curves import Step
-from vtrial.decisions import CLOSES, OUTCOMES, Decision
+from vtrial.decisions import Decision
 from vtrial.errors import InputError
 from vtrial.interim import compared
 from vtrial.judged import judge
+from vtrial.model.vocabulary import CLOSES, OUTCOMES
 from vtrial.protocol import Protocol, in_worlds
 from vtrial.scenario import Cell, Scenario, as_scenario
 from vtrial.scenario.sections import CohortSection

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from vtrial.curves import DAYS
-from vtrial.decisions import END
 from vtrial.errors import InputError, nearest
-from vtrial.estimate.times import TimeEndpoint
+from vtrial.model.endpoints import TimeEndpoint
+from vtrial.model.vocabulary import END
 from vtrial.scenario import MAX_PATIENTS
 from vtrial.scenario.looks import LookSection
 from vtrial.validation import first_problem, read_toml

@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 
 from vtrial.actual.data import Analysis
-from vtrial.conduct.windows import LANDMARKS, Watched, watched
 from vtrial.errors import InputError
+from vtrial.model.endpoints import LANDMARKS, Watched, watched
 from vtrial.scenario.calendar import MONTHS
 from vtrial.scenario.looks import LookSection, When
 

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.stats import binom, norm
 
 from vtrial.actual.data import Analysis
-from vtrial.decisions import END
 from vtrial.errors import InputError
+from vtrial.model.vocabulary import END
 from vtrial.protocol import Protocol
 from vtrial.scenario import TestSection
 

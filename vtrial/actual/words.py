@@ -5,7 +5,7 @@ from typing import Any
 
 from vtrial.actual.data import Analysis, Data
 from vtrial.actual.tables import Tables
-from vtrial.decisions import CLOSES
+from vtrial.model.vocabulary import CLOSES
 from vtrial.scenario import TestSection
 
 

@@ -31,8 +31,8 @@ from vtrial.characteristics.monte_carlo import (
     row,
 )
 from vtrial.estimate.kaplan_meier import Z95
-from vtrial.estimate.proportions import Endpoint
 from vtrial.exact.looks import probabilities as of_looks
+from vtrial.model.endpoints import Endpoint
 from vtrial.model.vocabulary import NE_SHARE
 from vtrial.plan import Outcome
 from vtrial.protocol import Protocol

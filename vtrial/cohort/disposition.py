@@ -1,13 +1,11 @@
 """Who is enrolled, who is infused, and at which dose. Pure JAX."""
 
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 
 from vtrial.cohort import Process
-
-Allocation = Literal["random", "sequential", "fixed"]
-Target = Literal["enrolled", "infused"]
+from vtrial.model.vocabulary import Allocation, Target
 
 
 def enrol(

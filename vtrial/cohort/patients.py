@@ -8,10 +8,11 @@ import jax.numpy as jnp
 
 from vtrial.cohort import Process, at_doses, covariates, flags, response, streams, survival, toxicity
 from vtrial.cohort.calendar import months
-from vtrial.cohort.disposition import Allocation, Target, enrol
+from vtrial.cohort.disposition import enrol
 from vtrial.cohort.survival import Path
 from vtrial.curves import Step, System
 from vtrial.flags import Drawn
+from vtrial.model.vocabulary import Allocation, Target
 from vtrial.world import World
 
 FATAL = 4  # index of grade 5 among worst grades

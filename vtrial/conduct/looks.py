@@ -14,8 +14,8 @@ from vtrial.cohort.patients import Cohort
 from vtrial.cohort.survival import NEVER
 from vtrial.conduct import visits
 from vtrial.conduct.visits import Seen
-from vtrial.conduct.windows import LANDMARKS, Watched
 from vtrial.curves import DAYS
+from vtrial.model.endpoints import LANDMARKS, Watched
 
 # What calls a look: ("infused", i), ("month", i), ("events", i, endpoint), ("any", (...)), ("all", (...)), ("final",).
 # i is a place in `LookNumbers.count`.

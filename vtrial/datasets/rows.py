@@ -10,10 +10,10 @@ import numpy as np
 from vtrial.cohort.patients import FATAL
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
-from vtrial.estimate.times import TIME_ENDPOINTS
-from vtrial.estimate.times import WORDS as TIMES
 from vtrial.evidence import Evidence
 from vtrial.flags import DELIVERED, EXPANSION, holds
+from vtrial.model.endpoints import TIME_ENDPOINTS
+from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.protocol import Protocol
 
 RESPONSES = ("NR", "PR", "VGPR", "CR")

@@ -1,16 +1,14 @@
 """One-sample tests of a rate against a null, as tables of critical counts by number of patients."""
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from vtrial.decisions import Alternative
 from vtrial.design.counts import ROUNDING, smallest, tail
 from vtrial.errors import InputError
-
-Method = Literal["normal", "exact", "posterior"]
+from vtrial.model.vocabulary import Alternative, Method
 
 
 def critical_counts(

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from vtrial.design.counts import ROUNDING, inside, looks_of
 from vtrial.design.multistage import Multistage, after, multistage
 from vtrial.design.predictive import Alternative
-from vtrial.design.spending import Bounds, Kind, Spending, spending_bounds, spent, stopping_looks
+from vtrial.design.spending import Bounds, Kind, spending_bounds, spent, stopping_looks
 from vtrial.errors import InputError
+from vtrial.model.vocabulary import Spending
 
 Method = Literal["normal", "exact"]
 Counts = NDArray[np.int64]

@@ -11,9 +11,8 @@ from scipy import special
 from vtrial.design.counts import inside
 from vtrial.design.walk import Array, Walk, root
 from vtrial.errors import InputError
+from vtrial.model.vocabulary import Classical, Spending
 
-Spending = Literal["obrien-fleming", "pocock", "hwang-shih-decani"]
-Classical = Literal["obrien-fleming-classical", "pocock-classical"]
 Kind = Literal[Spending, Classical]
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,22 +14,7 @@ from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
 from vtrial.estimate import kaplan_meier, log_rank
 from vtrial.estimate.kaplan_meier import EVERYONE
-
-TimeEndpoint = Literal["dor", "pfs", "os"]
-TIME_ENDPOINTS: tuple[TimeEndpoint, ...] = get_args(TimeEndpoint)
-
-WORDS: dict[TimeEndpoint, str] = {
-    "dor": "duration of response",
-    "pfs": "progression-free survival",
-    "os": "overall survival",
-}
-
-# "log-rank": one-sample, against an exponential curve. "median": the lower limit of the Kaplan-Meier median.
-TimeMethod = Literal["log-rank", "median"]
-TIME_METHODS: tuple[TimeMethod, ...] = get_args(TimeMethod)
-
-# What a stated time is of: progression as visits document it, or as it happens.
-Scale = Literal["documented", "latent"]
+from vtrial.model.endpoints import TimeEndpoint
 
 # A curve: its endpoint, and its group: "all", a best response seen ("none", "pr", "vgpr", "cr"), or "dose<index>".
 Curve = tuple[TimeEndpoint, str]

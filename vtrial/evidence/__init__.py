@@ -26,53 +26,11 @@ from vtrial.evidence import priors as priors_file
 from vtrial.evidence.arithmetic import denominators, depending
 from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import flags_of
-from vtrial.evidence.priors import LATENTS, Priors, correlation_matrix, correlation_names
-from vtrial.evidence.reading import CHECK, Ledger
+from vtrial.evidence.priors import Priors, correlation_matrix
+from vtrial.evidence.reading import CHECK, READS, SPARED, Ledger
 from vtrial.flags import CORE, Flags
 
-__all__ = ["LATENTS", "READS", "Evidence", "Priors", "correlation_matrix", "correlation_names", "load"]
-
-# Which facts each model reads; `*` stands for each dose of the study, `^` for the highest.
-READS: dict[System, tuple[str, ...]] = {
-    "disposition": ("infused.all",),
-    "response": ("orr.*", "cr.*", "vgpr.all"),
-    "mrd": ("mrd.evaluable.all", "mrd.negative.all"),
-    "crs": ("crs.*", "crs3.*", "crs.grade3.all", "crs.grade4.all", "crs.grade5.all"),
-    "neurotoxicity": (
-        "neurotoxicity.*",
-        "neurotoxicity3.*",
-        "neurotoxicity.grade3.all",
-        "neurotoxicity.grade4.all",
-        "neurotoxicity.grade5.all",
-    ),
-    "survival": (
-        "dor.pr",
-        "dor.vgpr",
-        "dor.cr",
-        "pfs.all",
-        "pfs.^",
-        "os.12.all",
-        "deaths.^",
-        "deaths.myeloma_progression.all",
-        "deaths.after_progression.all",
-        "deaths.related_ae_within_8_weeks.all",
-        "deaths.related_ae_8_weeks_to_6_months.all",
-        "deaths.unrelated_ae_after_6_months.all",
-        "crs.grade5.all",
-        "response.time_to_first.all",
-        "response.time_to_cr.all",
-        "retreatment.retreated.all",
-        "retreatment.response.all",
-        "retreatment.duration_of_response.all",
-        "date.first_enrolment",
-        "date.last_enrolment",
-        "date.data_cutoff",
-    ),
-}
-
-# Facts on times that the model does without where they are held back: medians, landmarks, ranges, retreatment, and the
-# deaths at the highest dose.
-_SPARED = ("dor.", "pfs.", "os.", "response.time_to_", "retreatment.", "deaths.^")
+__all__ = ["Evidence", "Priors", "correlation_matrix", "load"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,7 +126,7 @@ class Evidence:
 
     def spared(self, fact: str) -> bool:
         """Whether the model of times does without a fact where it is held back."""
-        return fact.startswith(tuple(one.replace("^", as_id(self.doses[-1])) for one in _SPARED))
+        return fact.startswith(tuple(one.replace("^", as_id(self.doses[-1])) for one in SPARED))
 
     @property
     def survival_prior(self) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,9 @@ from vtrial.errors import InputError
 from vtrial.evidence.arithmetic import dose_sums
 from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import cells, reported
-from vtrial.evidence.priors import correlation_matrix, correlation_names
+from vtrial.evidence.priors import correlation_matrix
 from vtrial.evidence.reading import CHECK, NUMBERS
+from vtrial.model.vocabulary import correlation_names
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence

@@ -9,10 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vtrial.curves import Rate, Step
 from vtrial.errors import InputError
+from vtrial.model.visits import visits_fit
+from vtrial.model.vocabulary import LATENTS
 from vtrial.validation import every_problem, read_toml
-
-# The endpoints of one patient that share a latent normal each, in the order of their factorisation.
-LATENTS = ("response", "crs", "neurotoxicity")
 
 Reason = Annotated[str, Field(min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -216,22 +215,6 @@ class Calendar(_Strict):
     infusion_delay: Span
 
 
-def visits_fit(schedule: list[float], window: float) -> None:
-    """Raises `ValueError` where visits do not increase, or are so wide that they could change places.
-
-    A single visit is repeated at its own interval.
-    """
-    before = 0.0
-    if len(schedule) == 1 and 0 < schedule[0] < 2 * window - 1e-9:
-        schedule = [schedule[0], 2 * schedule[0]]
-    for number, month in enumerate(schedule):
-        if month <= before:
-            raise ValueError(f"visits must increase from above 0, but {month:g} follows {before:g}")
-        if month - before < (window if number == 0 else 2 * window) - 1e-9:
-            raise ValueError(f"a window of {window:g} months lets the visits {before:g} and {month:g} change places")
-        before = month
-
-
 class Priors(_Strict):
     """Everything in priors.toml."""
 
@@ -275,11 +258,6 @@ def _known_rate(name: str) -> str:
     if name not in names:
         raise ValueError(f"there is no rate '{name}' (allowed: {', '.join(names)})")
     return name
-
-
-def correlation_names() -> list[str]:
-    """Names of the pairs of latents: ``response~crs`` and so on."""
-    return [f"{a}~{b}" for i, a in enumerate(LATENTS) for b in LATENTS[i + 1 :]]
 
 
 def correlation_matrix(named: dict[str, float], where: str) -> np.ndarray:

@@ -10,9 +10,53 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from vtrial.curves import System
+
 # What a fact says in numbers (`time` says when, `level` how sure).
 NUMBERS = ("count", "n", "value", "low", "high")
 CHECK = "check"
+
+# Which facts each model reads; `*` stands for each dose of the study, `^` for the highest.
+READS: dict[System, tuple[str, ...]] = {
+    "disposition": ("infused.all",),
+    "response": ("orr.*", "cr.*", "vgpr.all"),
+    "mrd": ("mrd.evaluable.all", "mrd.negative.all"),
+    "crs": ("crs.*", "crs3.*", "crs.grade3.all", "crs.grade4.all", "crs.grade5.all"),
+    "neurotoxicity": (
+        "neurotoxicity.*",
+        "neurotoxicity3.*",
+        "neurotoxicity.grade3.all",
+        "neurotoxicity.grade4.all",
+        "neurotoxicity.grade5.all",
+    ),
+    "survival": (
+        "dor.pr",
+        "dor.vgpr",
+        "dor.cr",
+        "pfs.all",
+        "pfs.^",
+        "os.12.all",
+        "deaths.^",
+        "deaths.myeloma_progression.all",
+        "deaths.after_progression.all",
+        "deaths.related_ae_within_8_weeks.all",
+        "deaths.related_ae_8_weeks_to_6_months.all",
+        "deaths.unrelated_ae_after_6_months.all",
+        "crs.grade5.all",
+        "response.time_to_first.all",
+        "response.time_to_cr.all",
+        "retreatment.retreated.all",
+        "retreatment.response.all",
+        "retreatment.duration_of_response.all",
+        "date.first_enrolment",
+        "date.last_enrolment",
+        "date.data_cutoff",
+    ),
+}
+
+# Facts on times that the model does without where they are held back: medians, landmarks, ranges, retreatment, and the
+# deaths at the highest dose.
+SPARED = ("dor.", "pfs.", "os.", "response.time_to_", "retreatment.", "deaths.^")
 
 
 @dataclass

@@ -18,7 +18,7 @@ from vtrial.case_mix import CaseMix
 from vtrial.curves import Step, at_least
 from vtrial.decisions import TestPlan
 from vtrial.design.one_sample import size_and_power
-from vtrial.estimate.proportions import Endpoint, level_of
+from vtrial.model.endpoints import Endpoint, level_of
 from vtrial.planned import rate_among
 from vtrial.protocol import Protocol
 from vtrial.world import World

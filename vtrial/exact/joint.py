@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from vtrial.conduct.windows import LANDMARKS, Watched
 from vtrial.curves import Step, at_least
 from vtrial.exact.documented import cr_documented, response_documented
+from vtrial.model.endpoints import LANDMARKS, Watched
 from vtrial.protocol import Protocol
 from vtrial.world import World
 

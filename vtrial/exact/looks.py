@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial.conduct.windows import Watched
 from vtrial.curves import DAYS
 from vtrial.exact import infused_numbers
 from vtrial.exact.joint import NoExactPath, Part, Patient, part_of
 from vtrial.exact.tally import Tally
+from vtrial.model.endpoints import Watched
 from vtrial.protocol import Protocol
 from vtrial.world import World
 

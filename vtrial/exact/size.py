@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from vtrial.conduct.windows import watched
 from vtrial.curves import Step
-from vtrial.decisions import CLOSES
 from vtrial.design.one_sample import size_and_power
+from vtrial.model.endpoints import watched
+from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol import Protocol
 from vtrial.reachable import written
 from vtrial.rule_bounds import patients_at

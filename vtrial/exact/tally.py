@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from vtrial import look_characteristics
 from vtrial.after_stopping import LEVEL, told
-from vtrial.conduct.windows import Watched
-from vtrial.decisions import CLOSES, OUTCOMES, RulePlan
+from vtrial.decisions import RulePlan
 from vtrial.design.counts import tail
 from vtrial.design.intervals import proportion_interval
-from vtrial.estimate.proportions import Endpoint
 from vtrial.exact import null_is_true, true_rates
 from vtrial.exact.joint import Part, part_of
+from vtrial.model.endpoints import Endpoint, Watched
+from vtrial.model.vocabulary import CLOSES, OUTCOMES
 from vtrial.protocol import Protocol
 from vtrial.world import World
 

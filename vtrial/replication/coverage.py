@@ -12,6 +12,7 @@ from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import condition
 from vtrial.evidence.times import months_between, months_until
 from vtrial.flags import CORE, CORE_MEASURES, names_in
+from vtrial.model.endpoints import TIME_ENDPOINTS
 
 COUNTS, NUMBERS, CURVES = "counts", "numbers", "curves"
 
@@ -105,7 +106,7 @@ def _on_curve(evidence: Evidence, fact: str, stem: str, dose: int) -> Covered | 
     endpoint, _, rest = stem.partition(".")
     row: Any = evidence.facts.loc[fact]
     group = f"dose{dose}" if dose >= 0 else (rest if rest in times.DEPTHS else "all")
-    if endpoint not in times.TIME_ENDPOINTS:
+    if endpoint not in TIME_ENDPOINTS:
         return "no model describes it"
     if row["statistic"] == "km_median":
         return Covered(fact, CURVES, ((endpoint, group), "median"))

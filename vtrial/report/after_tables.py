@@ -8,10 +8,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial import look_characteristics as looks
-from vtrial.decisions import CLOSES
-from vtrial.estimate.proportions import WORDS
-from vtrial.estimate.times import TIME_ENDPOINTS
-from vtrial.estimate.times import WORDS as TIMES
+from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS
+from vtrial.model.endpoints import TIME_WORDS as TIMES
+from vtrial.model.vocabulary import CLOSES
 from vtrial.report.tables import drawn
 from vtrial.report.words import error_in_words, estimate, number, point
 from vtrial.report.words_of_looks import ended_in_words

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from vtrial.estimate.proportions import WORDS, systems_of
-from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
-from vtrial.estimate.times import WORDS as TIMES
+from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS, TimeEndpoint, systems_of
+from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.model.vocabulary import NOT_REACHED, in_figures, status_of
 from vtrial.report import answer_of_looks
 from vtrial.report.words import (

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vtrial.estimate.times import WORDS
+from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.report import charts, histogram, looks, over_cut
 from vtrial.report.answer import precision
 from vtrial.report.figures import Figure, drawn

@@ -10,8 +10,8 @@ from vtrial.after_stopping import told
 from vtrial.characteristics import metric_of_flag
 from vtrial.characteristics import survival as curves
 from vtrial.errors import InputError, nearest
-from vtrial.estimate.proportions import WORDS, Endpoint
-from vtrial.estimate.times import LANDMARKS, TIME_ENDPOINTS
+from vtrial.estimate.times import LANDMARKS
+from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS, Endpoint
 from vtrial.protocol import Protocol
 from vtrial.report.words import capitalised, claim_of, error_in_words, estimate, listed, metric_in_words, point
 from vtrial.report.words_of_looks import headlines, look_in_words, stops_in_words
@@ -19,7 +19,7 @@ from vtrial.report.worlds_in_words import world_in_words
 from vtrial.scenario.sections import Design
 
 if TYPE_CHECKING:
-    from vtrial.decisions import Then
+    from vtrial.model.vocabulary import Then
     from vtrial.result import Result
 
 MOST_CELLS = 4  # each of which the sentence tells of; of more, the first and the last

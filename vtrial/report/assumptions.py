@@ -11,8 +11,8 @@ from scipy.special import expit, logit
 
 from vtrial import characteristics, exact, timing
 from vtrial.curves import DOSED, STEPS_OF
-from vtrial.evidence import correlation_names
 from vtrial.evidence.priors import Normal
+from vtrial.model.vocabulary import correlation_names
 from vtrial.protocol import Protocol
 from vtrial.report.looks_tables import prior_in_words
 from vtrial.report.words import claim_of, listed, number

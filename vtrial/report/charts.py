@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from vtrial.errors import InputError
-from vtrial.estimate.proportions import WORDS
 from vtrial.evidence import Evidence
+from vtrial.model.endpoints import WORDS
 from vtrial.posterior import Posterior
 from vtrial.report.fitted import BY_DOSE, fitted_rates
 from vtrial.report.words import claim_of, listed, point

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 from markupsafe import Markup
 
-from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
+from vtrial.model.endpoints import ENDPOINTS, WORDS, Endpoint
 from vtrial.report.tables import DECISIONS, MOST_ROWS, drawn
 from vtrial.report.words import capitalised, limits_in_words, listed, metric_in_words, number, point
 

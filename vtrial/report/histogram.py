@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from vtrial.errors import InputError
-from vtrial.estimate.times import WORDS as TIMES
-from vtrial.estimate.times import TimeEndpoint
 from vtrial.look_characteristics import END
+from vtrial.model.endpoints import TIME_WORDS as TIMES
+from vtrial.model.endpoints import TimeEndpoint
 from vtrial.report.charts import COLOURS
 from vtrial.report.words import claim, percent
 

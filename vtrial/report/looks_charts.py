@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from vtrial import look_characteristics as looks
-from vtrial.decisions import CLOSES
 from vtrial.errors import InputError
+from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol import Protocol
 from vtrial.report.looks_tables import final_bounds, final_n
 from vtrial.report.words import capitalised, point
@@ -16,7 +16,7 @@ from vtrial.report.words_of_looks import endpoint_in_words
 from vtrial.rule_bounds import patients_at
 
 if TYPE_CHECKING:
-    from vtrial.decisions import Then
+    from vtrial.model.vocabulary import Then
     from vtrial.result import Result
 
 MOST_CELLS = 40

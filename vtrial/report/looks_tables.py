@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from vtrial import look_characteristics as looks
 from vtrial.curves import DAYS
-from vtrial.decisions import CLOSES, RulePlan
-from vtrial.estimate.proportions import WORDS
+from vtrial.decisions import RulePlan
+from vtrial.model.endpoints import WORDS
+from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol import Protocol
 from vtrial.report.tables import MOST_ROWS, drawn
 from vtrial.report.words import METHODS, percent, point

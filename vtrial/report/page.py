@@ -9,7 +9,8 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from vtrial.estimate.times import WORDS, TimeEndpoint
+from vtrial.model.endpoints import TIME_WORDS as WORDS
+from vtrial.model.endpoints import TimeEndpoint
 from vtrial.posterior import Posterior
 from vtrial.report import (
     assumptions,

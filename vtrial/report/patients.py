@@ -11,7 +11,7 @@ from vtrial.cohort.response import BEST_RESPONSE
 from vtrial.cohort.toxicity import WORST_GRADE
 from vtrial.conduct.visits import Seen
 from vtrial.curves import DAYS
-from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.model.endpoints import TIME_ENDPOINTS
 from vtrial.protocol import Protocol
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from vtrial import characteristics, engine, truth
 from vtrial.curves import Step
 from vtrial.errors import InputError
-from vtrial.estimate.times import TimeEndpoint
+from vtrial.model.endpoints import TimeEndpoint
 from vtrial.model.vocabulary import in_figures
 from vtrial.protocol import Protocol, planned
 from vtrial.report.tables import drawn

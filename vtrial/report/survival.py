@@ -14,7 +14,8 @@ import pandas as pd
 from vtrial import engine
 from vtrial.curves import DAYS
 from vtrial.errors import InputError
-from vtrial.estimate.times import TIME_ENDPOINTS, WORDS, TimeEndpoint
+from vtrial.model.endpoints import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.model.vocabulary import NE_SHARE, in_figures
 
 if TYPE_CHECKING:

@@ -8,11 +8,10 @@ import pandas as pd
 from great_tables import GT, loc, style
 from markupsafe import Markup
 
-from vtrial.decisions import OUTCOMES
-from vtrial.estimate.proportions import ENDPOINTS, WORDS
-from vtrial.estimate.times import TIME_ENDPOINTS
 from vtrial.evidence import Evidence
 from vtrial.evidence.priors import Normal, Priors
+from vtrial.model.endpoints import ENDPOINTS, TIME_ENDPOINTS, WORDS
+from vtrial.model.vocabulary import OUTCOMES
 from vtrial.posterior import DESCRIBED, Posterior
 from vtrial.report.answer import of_looks, precision
 from vtrial.report.fitted import fitted_rates

@@ -10,8 +10,9 @@ from markupsafe import Markup
 from vtrial import engine
 from vtrial.characteristics.survival import name
 from vtrial.curves import DAYS
-from vtrial.estimate.times import LANDMARKS, WORDS
+from vtrial.estimate.times import LANDMARKS
 from vtrial.evidence.times import months_between
+from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.model.vocabulary import in_figures
 from vtrial.models.inputs import used
 from vtrial.report.tables import drawn

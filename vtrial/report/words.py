@@ -8,10 +8,9 @@ import pandas as pd
 
 from vtrial import look_characteristics as looks
 from vtrial.characteristics import WORTHWHILE
-from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS
-from vtrial.estimate.times import WORDS as TIMES
 from vtrial.evidence.facts import as_id
+from vtrial.model.endpoints import ENDPOINTS, TIME_ENDPOINTS, WORDS, Endpoint
+from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED
 from vtrial.report.words_of_looks import look_in_words
 from vtrial.scenario import TestSection

@@ -3,12 +3,10 @@
 from typing import cast
 
 from vtrial import look_characteristics as looks
-from vtrial.conduct.windows import WORDS as GRADES
-from vtrial.conduct.windows import watched
-from vtrial.decisions import CLOSES, OUTCOMES, Then
-from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
-from vtrial.estimate.times import WORDS as TIMES
+from vtrial.model.endpoints import ENDPOINTS, TIME_ENDPOINTS, WORDS, Endpoint, TimeEndpoint, watched
+from vtrial.model.endpoints import LOOK_WORDS as GRADES
+from vtrial.model.endpoints import TIME_WORDS as TIMES
+from vtrial.model.vocabulary import CLOSES, OUTCOMES, Then
 from vtrial.protocol import Protocol
 from vtrial.scenario.looks import LookSection, When
 

@@ -6,11 +6,11 @@ from typing import Any, cast
 import numpy as np
 
 from vtrial import exact, timing, true_rates
-from vtrial.estimate.proportions import ENDPOINTS, WORDS, Endpoint
+from vtrial.model.endpoints import ENDPOINTS, RATES, WORDS, Endpoint
 from vtrial.planned import Planned, in_the_enrolled
 from vtrial.protocol import Protocol
 from vtrial.report.words import listed, percent
-from vtrial.truth import RATES, of_the_enrolled
+from vtrial.truth import of_the_enrolled
 
 MOST_LOOKS = 3  # whose true rates are told
 _ALIKE = 5e-4  # true rates that are printed alike

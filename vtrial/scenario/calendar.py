@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.evidence.priors import visits_fit
+from vtrial.model.visits import visits_fit
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Accrual = Literal["poisson", "even"]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vtrial.decisions import CLOSES
+from vtrial.model.vocabulary import CLOSES
 from vtrial.scenario.looks import LookSection
 from vtrial.scenario.rules import ConditionalRule, PredictiveRule, Rule, SpendingRule, test_of
 

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vtrial.conduct.windows import watched
-from vtrial.decisions import CLOSES, END, OUTCOMES
 from vtrial.errors import nearest
-from vtrial.estimate.times import TIME_ENDPOINTS
+from vtrial.model.endpoints import TIME_ENDPOINTS, watched
+from vtrial.model.vocabulary import CLOSES, END, OUTCOMES
 from vtrial.scenario.claims import check_closing, check_needed
 from vtrial.scenario.looks import LookSection, When
 from vtrial.scenario.rules import (

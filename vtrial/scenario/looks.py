@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.decisions import CLOSES, OUTCOMES, Then
-from vtrial.estimate.times import TimeEndpoint
+from vtrial.model.endpoints import TimeEndpoint
+from vtrial.model.vocabulary import CLOSES, OUTCOMES, Then
 from vtrial.scenario.calendar import MONTHS
 from vtrial.scenario.rules import Name, Patients, Probability, Rule, names_of
 

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.conduct.windows import LOOK_ENDPOINTS, Watched, watched
-from vtrial.decisions import CLOSES, Then
 from vtrial.errors import nearest
-from vtrial.estimate.times import TIME_ENDPOINTS, TimeEndpoint
+from vtrial.model.endpoints import LOOK_ENDPOINTS, TIME_ENDPOINTS, TimeEndpoint, Watched, watched
+from vtrial.model.vocabulary import CLOSES, Then
 from vtrial.scenario.calendar import Positive
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]

@@ -6,18 +6,13 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.cohort.disposition import Allocation
-from vtrial.decisions import Population
-from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, Scale, TimeEndpoint
-from vtrial.evidence import correlation_names
-from vtrial.model.vocabulary import ALL_ARMS
+from vtrial.model.endpoints import RATES, TIME_ENDPOINTS, Endpoint, Scale, TimeEndpoint
+from vtrial.model.vocabulary import ALL_ARMS, Allocation, Population, correlation_names
 from vtrial.scenario import consistent, names
 from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
 from vtrial.scenario.looks import LookSection, MultiplicitySection
 from vtrial.scenario.rules import of_calendar
 from vtrial.scenario.tests import TestSection
-from vtrial.truth import RATES
 from vtrial.validation import plain_number
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -25,7 +20,7 @@ Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Patients = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
-TIMES = ("pfs_median",)  # times, months, that can be stated as true beside `vtrial.truth.RATES`
+TIMES = ("pfs_median",)  # times, months, that can be stated as true beside `RATES`
 
 
 class _Strict(BaseModel):

@@ -5,11 +5,8 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
-from vtrial.decisions import Alternative, Population
-from vtrial.design.one_sample import Method
-from vtrial.design.spending import Classical, Spending
-from vtrial.estimate.proportions import Endpoint
-from vtrial.estimate.times import TIME_ENDPOINTS, TIME_METHODS, Scale, TimeEndpoint, TimeMethod
+from vtrial.model.endpoints import TIME_ENDPOINTS, TIME_METHODS, Endpoint, Scale, TimeEndpoint, TimeMethod
+from vtrial.model.vocabulary import Alternative, Classical, Method, Population, Spending
 from vtrial.scenario.calendar import MONTHS, Positive
 from vtrial.scenario.rules import beta
 

@@ -1,10 +1,73 @@
-"""Endpoints that a look can count, with a window: `orr@3` is a response documented by 3 months."""
+"""Every endpoint: what it is called, what must be simulated to see it, and from which level on it is reached.
+
+A final analysis estimates rates (`ENDPOINTS`) and times to an event (`TIME_ENDPOINTS`); a look also counts single
+grades and what has happened by a landmark (`LOOK_ENDPOINTS`), with a window: `orr@3` is a response documented by 3
+months.
+Plain Python: a scenario is checked without any array library.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from vtrial.curves import DAYS, System
+
+Endpoint = Literal["orr", "vgpr", "cr", "mrd", "crs", "crs3", "neurotoxicity", "neurotoxicity3"]
+ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
+
+# The system that an endpoint is read off, and from which level on it is reached.
+_READ: dict[Endpoint, tuple[System, int]] = {
+    "orr": ("response", 1),
+    "vgpr": ("response", 2),
+    "cr": ("response", 3),
+    "mrd": ("mrd", 1),
+    "crs": ("crs", 1),
+    "crs3": ("crs", 2),
+    "neurotoxicity": ("neurotoxicity", 1),
+    "neurotoxicity3": ("neurotoxicity", 2),
+}
+
+WORDS: dict[Endpoint, str] = {
+    "orr": "response (PR or better)",
+    "vgpr": "VGPR or better",
+    "cr": "CR or better",
+    "mrd": "CR with MRD negativity",
+    "crs": "CRS of any grade",
+    "crs3": "CRS of grade 3 or higher",
+    "neurotoxicity": "neurotoxicity of any grade",
+    "neurotoxicity3": "neurotoxicity of grade 3 or higher",
+}
+
+
+def systems_of(endpoint: Endpoint) -> tuple[System, ...]:
+    """The systems that must be simulated to see an endpoint."""
+    return ("response", "mrd") if endpoint == "mrd" else (_READ[endpoint][0],)
+
+
+def level_of(endpoint: Endpoint) -> tuple[System, int]:
+    """The system that an endpoint is read off, and the level from which on it is reached."""
+    return _READ[endpoint]
+
+
+# The rates that a scenario can state as true.
+StatedRate = Literal["orr", "cr", "crs", "crs3", "neurotoxicity", "neurotoxicity3"]
+RATES: tuple[StatedRate, ...] = get_args(StatedRate)
+
+TimeEndpoint = Literal["dor", "pfs", "os"]
+TIME_ENDPOINTS: tuple[TimeEndpoint, ...] = get_args(TimeEndpoint)
+
+TIME_WORDS: dict[TimeEndpoint, str] = {
+    "dor": "duration of response",
+    "pfs": "progression-free survival",
+    "os": "overall survival",
+}
+
+# "log-rank": one-sample, against an exponential curve. "median": the lower limit of the Kaplan-Meier median.
+TimeMethod = Literal["log-rank", "median"]
+TIME_METHODS: tuple[TimeMethod, ...] = get_args(TimeMethod)
+
+# What a stated time is of: progression as visits document it, or as it happens.
+Scale = Literal["documented", "latent"]
 
 # Beside the endpoints of a final analysis: single grades of toxicity, and what has happened by a landmark.
 LookEndpoint = Literal[
@@ -28,7 +91,7 @@ LOOK_ENDPOINTS: tuple[LookEndpoint, ...] = get_args(LookEndpoint)
 ACUTE = 1.0  # months after which CRS and neurotoxicity are known: the customary window of a dose-limiting toxicity
 LANDMARKS = ("death", "pfs", "os")
 
-WORDS: dict[str, str] = {
+LOOK_WORDS: dict[str, str] = {
     "crs4": "CRS of grade 4 or higher",
     "crs5": "CRS of grade 5",
     "neurotoxicity4": "neurotoxicity of grade 4 or higher",
