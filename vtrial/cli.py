@@ -123,12 +123,13 @@ def run(
 
     The folder gets characteristics.csv, trials.parquet, scenario.toml (as run), report.html and manifest.json.
     """
-    from vtrial import result as room
-    from vtrial.report import answer, comparisons
     from vtrial.scenario import load_scenario
 
     began = time.perf_counter()
-    asked = load_scenario(scenario)
+    asked = load_scenario(scenario)  # before JAX and the report, which take seconds to come: a typo is answered at once
+    from vtrial import result as room
+    from vtrial.report import answer, comparisons
+
     folder = out_folder or Path("results") / asked.name
     with working(folder, room.FILES) as step:
         result = room.run(asked, trials=trials, seed=seed, progress=step)
@@ -218,10 +219,11 @@ def cohort(
 
     Each as Parquet, CSV and XPT (SAS transport, version 5); scenario.toml and manifest.json say where from.
     """
-    from vtrial import datasets as room
     from vtrial.scenario import load_scenario
 
     asked = load_scenario(scenario)
+    from vtrial import datasets as room
+
     folder = out_folder or Path("results") / f"{asked.name}-trial-{trial}"
     with working(folder, room.file_names()), waiting(f"simulating trial {trial} of {asked.name}"):
         tables = room.datasets(asked, trial=trial, cell=cell)
@@ -245,11 +247,12 @@ def story(
     seed: Annotated[int | None, typer.Option(help="0 to 2**32 - 1, in place of the scenario's.")] = None,
 ) -> None:
     """Tell one virtual trial: what each look saw, each rule against its bound, what fired and what followed."""
-    from vtrial import story as room
-    from vtrial.report.after_tables import story_texts
     from vtrial.scenario import load_scenario
 
     asked = load_scenario(scenario)
+    from vtrial import story as room
+    from vtrial.report.after_tables import story_texts
+
     with waiting(f"simulating trial {trial} of {asked.name}"):
         table = room.told(asked, trial=trial, cell=cell, seed=seed)
     out.print(plain(f"{room.in_words(table, trial)}."))
