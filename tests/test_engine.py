@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -149,6 +150,8 @@ def test_numbers_do_not_compile_again(protocol):
         {"test.cr.method": "exact"},
     ):
         simulate(protocol(capacity=150, **changes), trials=1300)
+    one = replace(first, worlds=jax.tree.map(lambda array: array[:1], first.worlds))  # as of a stated truth
+    simulate(one)
     assert engine.traced == before
     simulate(protocol(capacity=151))
     assert engine.traced == before + 1

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 import vtrial
-from vtrial import engine, scenario
+from vtrial import cells, engine, scenario
 from vtrial.evidence import Evidence
 from vtrial.exact.looks import probabilities
 from vtrial.posterior import Posterior
@@ -119,6 +119,26 @@ def test_other_numbers_need_no_other_program(evidence: Evidence, posterior: Post
     run(20, 0.4, 0.7, 5)
     run(40, 0.55, 0.5, 25)
     assert engine.traced == before
+
+
+def test_cells_that_differ_in_their_cut_or_accrual_share_a_program(posterior: Posterior) -> None:
+    """They have room for the same visits; and each is what it is alone."""
+    raw = {
+        "cohort": {"enrolled": 12},
+        "simulation": {"endpoints": ["os"], "trials": 30, "seed": 3},
+        "sweep": {"calendar.accrual_per_month": [4.0, 12.0], "calendar.data_cut": [{"month": 14.0}, {"month": 40.0}]},
+    }
+    asked = scenario.from_dict(raw)
+    read, _, protocols = cells.prepared(asked, None)
+    assert len({p.visits for p in protocols}) == len({p.plan for p in protocols}) == 1
+    many = vtrial.run(asked).trials
+    alone = [prepare(cell, read, posterior, where="test") for cell in asked.cells]
+    assert len({p.visits for p in alone}) > 1
+    for number, p in enumerate(alone):
+        outcome = engine.simulate(p.plan, p.numbers, p.worlds, seed=3, trials=30)
+        mine = many[many["cell"] == number]
+        np.testing.assert_array_equal(mine["os.median"], outcome.curves["os", "all"].median)
+        np.testing.assert_array_equal(mine["os.events"], outcome.curves["os", "all"].events)
 
 
 def test_cells_that_are_simulated_together_keep_their_place() -> None:
