@@ -390,7 +390,7 @@ def test_bad_options_are_refused_and_nothing_is_written(
     [
         ("enrolled = 20", "enroled = 20", "[cohort] has no key 'enroled'; did you mean 'enrolled'?"),
         ("null = 0.5", "null = 5", "[[test]] 'orr' null = 5: "),
-        ("null = 0.5", '"nu\\nll" = 0.5', "[[test]] 'orr' has no key 'nu ll'"),
+        ("null = 0.5", '"nu\\nll" = 0.5', "[[test]] 'orr' has no key 'nu\\nll'"),
         ("enrolled = 20", "enrolled = [", "not valid TOML: "),
         ('"300" = 1', '"600" = 1', "doses: 600 lies outside the studied 150 to 450"),
         ("orr = 0.65", "orr = 0.65, cr = 0.7", "truth.cr = 0.7 is above orr = 0.65"),
