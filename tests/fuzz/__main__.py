@@ -1,9 +1,8 @@
-"""Thousands of scenarios, studies and data: `python -m tests.fuzz [--number 5000] [--seed 1] [kind ...]`.
+"""Thousands of scenarios, studies and data: `python -m tests.fuzz [--number 5000] [--every 50] [--seed 1] [kind ...]`.
 
-Every 50th that is taken is simulated too, with 50 trials, reports included; of a study the models are built, and it is
-replicated in draws of its prior.
-What should not be is gathered by where it came from, the shortest input of each, and written to
-results/fuzz-<kind>.json.
+Every 50th that is taken (`--every`) is simulated too, with 50 trials, reports included; of a study the models are built,
+and it is replicated in draws of its prior. What should not be is gathered by where it came from, the shortest input of
+each, and written to results/fuzz-<kind>.json.
 """
 
 import argparse
@@ -24,7 +23,6 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.fuzz import checks, decisions, scenarios, studies
 
-EVERY = 50
 MEMORY = 12 * 2**30  # bytes of data: what asks for more is found out
 FOUND = Path("results")
 
@@ -32,15 +30,16 @@ FOUND = Path("results")
 class Gathered:
     """What was tried of one kind, and what was found."""
 
-    def __init__(self, kind: str) -> None:
-        self.kind, self.tried, self.taken, self.simulated = kind, 0, 0, 0
+    def __init__(self, kind: str, every: int) -> None:
+        self.kind, self.every = kind, every
+        self.tried = self.taken = self.simulated = 0
         self.slowest = 0.0
         self.found: dict[str, dict[str, Any]] = {}
 
     def attempt(self, act: Callable[..., bool], case: Any, simulates: bool) -> None:
         """Try one case: counted, timed, and kept where something is wrong."""
         self.tried += 1
-        simulated = simulates and self.taken % EVERY == EVERY - 1
+        simulated = simulates and self.taken % self.every == self.every - 1
         began = time.perf_counter()
         try:
             taken = act(case, simulated=simulated) if simulates else act(case)
@@ -68,6 +67,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m tests.fuzz")
     asked.add_argument("kind", nargs="*", choices=[[], *KINDS], default=[])
     asked.add_argument("--number", type=int, default=5000)
+    asked.add_argument("--every", type=int, default=50, help="how many are taken for one that is simulated")
     asked.add_argument("--seed", type=int, default=1)
     given = asked.parse_args()
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
@@ -76,7 +76,7 @@ def main() -> None:
     done: list[Gathered] = []
     for kind in given.kind or KINDS:
         strategy, act, simulates = KINDS[kind]
-        gathered, began = Gathered(kind), time.perf_counter()
+        gathered, began = Gathered(kind, given.every), time.perf_counter()
 
         _tried(strategy, gathered, act, simulates, given)
         print(
