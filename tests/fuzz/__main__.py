@@ -1,8 +1,8 @@
 """Thousands of scenarios, studies and data: `python -m tests.fuzz [--number 5000] [--every 50] [--seed 1] [kind ...]`.
 
-Every 50th that is taken (`--every`) is simulated too, with 50 trials, reports included; of a study the models are built,
-and it is replicated in draws of its prior. What should not be is gathered by where it came from, the shortest input of
-each, and written to results/fuzz-<kind>.json.
+Every 50th that is taken (`--every`) is simulated too, with 50 trials, reports included; of a study the models are
+built, and it is replicated in draws of its prior. What should not be is gathered by where it came from, the shortest
+input of each, and written to results/fuzz-<kind>.json.
 """
 
 import argparse
