@@ -178,7 +178,8 @@ def nonsense() -> st.SearchStrategy[Any]:
 
 @st.composite
 def altered(draw: st.DrawFn, data: dict[str, Any], schema: Schema, most: int = 3) -> dict[str, Any]:
-    """Data altered in place, up to `most` times: a key set, dropped or misspelt, an entry doubled."""
+    """A copy of data altered up to `most` times: a key set, dropped or misspelt, an entry doubled."""
+    data = copy.deepcopy(data)  # and what is put into it: a strategy's values are its own
     for _ in range(draw(st.integers(0, most))):
         places = list(schema.places(data))
         tables = schema.tables(data)
@@ -186,12 +187,12 @@ def altered(draw: st.DrawFn, data: dict[str, Any], schema: Schema, most: int = 3
         if kind == "add" and tables:
             table, of = draw(st.sampled_from(tables))
             key = draw(st.sampled_from(list(_properties(of))))
-            table[key] = draw(schema.values(_properties(of)[key], key, str(of.get("title", ""))))
+            table[key] = copy.deepcopy(draw(schema.values(_properties(of)[key], key, str(of.get("title", "")))))
         elif not places:
             continue
         elif kind == "set":
             place = draw(st.sampled_from([p for p in places if p.schema] or places))
-            place.put(draw(schema.values(place.schema, str(place.key), place.of)))
+            place.put(copy.deepcopy(draw(schema.values(place.schema, str(place.key), place.of))))
         elif kind == "nonsense":
             draw(st.sampled_from(places)).put(draw(nonsense()))
         elif kind == "drop":
@@ -218,6 +219,7 @@ def altered(draw: st.DrawFn, data: dict[str, Any], schema: Schema, most: int = 3
 @st.composite
 def faulty(draw: st.DrawFn, data: dict[str, Any], schema: Schema) -> tuple[dict[str, Any], str]:
     """Data with one value that the model cannot take, and the key at which a refusal must point."""
+    data = copy.deepcopy(data)
     places = [
         p for p in schema.places(data) if isinstance(p.key, str) and (p.schema.get("type") or p.schema.get("enum"))
     ]
