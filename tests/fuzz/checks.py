@@ -37,6 +37,7 @@ from vtrial.validation import plain_data
 SECONDS = 60  # that anything may take, but for a simulation
 TRIALS = 50
 LONGEST = 2_000  # letters of a message
+LONGEST_OF_STUDY = 20_000  # which names every problem of a file
 _LEAKS = re.compile(
     r"Traceback|pydantic|Input should|<class|<function|NoneType|object at 0x|dtype=|np\.|validation error"
 )
@@ -75,14 +76,14 @@ def within(seconds: int = SECONDS) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def refused(act: Callable[[], Any], where: str = "", key: str = "") -> bool:
+def refused(act: Callable[[], Any], where: str = "", key: str = "", longest: int = LONGEST) -> bool:
     """Whether `act` is refused; then in one line, that begins with `where` and names `key`."""
     try:
         act()
     except InputError as problem:
         text = str(problem)
         require(text.strip() and len(text.splitlines()) == 1, f"not one line: {text!r}")
-        require(len(text) <= LONGEST, f"{len(text)} letters: {text[:200]}...")
+        require(len(text) <= longest, f"{len(text)} letters: {text[:200]}...")
         require(text.startswith(where), f"does not begin with {where}: {text}")
         require(not _LEAKS.search(text), f"words of a library: {text}")
         require(key in text, f"does not name '{key}': {text}")
@@ -253,7 +254,7 @@ def study_holds(folder: Path, *, simulated: bool = False) -> bool:
         use_in_words(read)
 
     with within():
-        if refused(act, str(folder)):
+        if refused(act, str(folder), longest=LONGEST_OF_STUDY):
             return False
     if simulated:
         with within(5 * SECONDS), unfitted():
