@@ -79,8 +79,7 @@ def estimates_of(
 ) -> tuple[patients.Cohort, Seen, dict[Curve, times.Estimate]]:
     """As `seen_of`, and the estimates of the plan's curves."""
     enrolled, seen = seen_of(key, world, numbers, plan)
-    ordered = times.prepared(seen, enrolled.dose, {endpoint for endpoint, _ in plan.curves})
-    return enrolled, seen, times.estimates(ordered, plan.curves)
+    return enrolled, seen, times.estimates_at(seen, enrolled.dose, plan.curves)
 
 
 def simulate(

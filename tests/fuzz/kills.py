@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtrial.errors import InputError
-from vtrial.folders import MANIFEST, check_writable, read_manifest
+from vtrial.folders import MANIFEST, Part, check_writable, read_manifest, save
+from vtrial.posterior import load
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = ROOT / "priors" / "invented"
@@ -77,8 +78,9 @@ def _kills(kind: Kind, number: int, home: Path, chance: random.Random) -> int:
     (home / "small.toml").write_text(SCENARIO.format(study=STUDY))
     _ended(kind, home)  # fills the caches
     target = home / kind.writes
+    _cleared(target)
     began = time.monotonic()
-    _again(kind, home, target)
+    _ended(kind, home)
     lasts = time.monotonic() - began
     whole = _contents(target)
     seen = dict.fromkeys(("absent", "as it was", "new", "ended before"), 0)
@@ -123,19 +125,12 @@ def _ended(kind: Kind, home: Path) -> str:
     return err
 
 
-def _again(kind: Kind, home: Path, target: Path) -> str:
-    _cleared(target)
-    return _ended(kind, home)
-
-
 def _cleared(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
 
 
 def _earlier(target: Path) -> dict[str, str]:
     """An earlier result in its place: what it holds."""
-    from vtrial.folders import Part, save
-
     texts = {"characteristics.csv": "earlier", "report.html": "an earlier page", "gone.csv": "only in the earlier"}
     save(
         target, [Part(name, lambda path, text=text: path.write_text(text)) for name, text in texts.items()], {"seed": 0}
@@ -176,8 +171,6 @@ def _state(kind: Kind, target: Path, before: dict[str, str], whole: dict[str, st
 
 
 def _state_of_cache(target: Path) -> str:
-    from vtrial.posterior import load
-
     for folder in target.iterdir() if target.exists() else ():
         if load(folder) is not None:
             return "new"

@@ -101,6 +101,11 @@ def estimates(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], curves: tuple[C
     return {curve: jax.tree.map(lambda array, k=k: array[k], found) for k, curve in enumerate(curves)}
 
 
+def estimates_at(seen: Seen, dose: Any, curves: tuple[Curve, ...]) -> dict[Curve, Estimate]:
+    """The estimates of several curves of what was seen, each endpoint sorted once."""
+    return estimates(prepared(seen, dose, {endpoint for endpoint, _ in curves}), curves)
+
+
 def _estimate(ordered: kaplan_meier.Ordered, group: Any) -> Estimate:
     """The estimates of the curve of a group."""
     days = [jnp.int32(round(month * DAYS)) for month in LANDMARKS]

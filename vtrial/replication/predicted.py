@@ -48,8 +48,7 @@ class Replica:
         if self.asked.numbers:
             found[NUMBERS] = published.medians(record, cohort.dose, spans, self.asked)
         if plan.curves and seen is not None:
-            ordered = times.prepared(seen, cohort.dose, {endpoint for endpoint, _ in plan.curves})
-            found[CURVES] = times.estimates(ordered, plan.curves)
+            found[CURVES] = times.estimates_at(seen, cohort.dose, plan.curves)
         return found
 
 
