@@ -1,9 +1,9 @@
 """What all tests share: one fit a run, strict dtype promotion, one instruction set, a cache inside the checkout."""
 
 import os
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import ROOT
+
 os.environ.setdefault("VTRIAL_CACHE", str(ROOT / ".cache" / "vtrial"))
 os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={ROOT / '.cache' / 'pytensor'}")
 
@@ -18,10 +18,10 @@ from hypothesis import settings
 
 import vtrial
 from tests.snapshots import comparing, keeping
-from vtrial import places
+from vtrial._support import paths
 from vtrial.evidence import Evidence
-from vtrial.posterior import Posterior
-from vtrial.result import Result, keep_compiled_programs
+from vtrial.model.posterior import Posterior
+from vtrial.workflows.result import Result, keep_compiled_programs
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 keep_compiled_programs()
@@ -51,8 +51,8 @@ def evidence() -> Evidence:
 @pytest.fixture(scope="session")
 def posterior(evidence: Evidence) -> Posterior:
     """KarMMa's posterior: fitted once a run, by whichever worker comes first; and that of scenarios without times."""
-    places.cache_folder().mkdir(parents=True, exist_ok=True)
-    with FileLock(places.cache_folder() / "fit.lock"):
+    paths.cache_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(paths.cache_folder() / "fit.lock"):
         vtrial.fit(evidence.without("survival"))
         return vtrial.fit(evidence)
 

@@ -5,12 +5,14 @@ import json
 import numpy as np
 import xarray as xr
 
-from vtrial import places
-from vtrial import posterior as store
-from vtrial.curves import DOSED, STEPS_OF, Rate, Step
+from vtrial._support import paths
 from vtrial.evidence import Evidence
-from vtrial.models import flags
-from vtrial.posterior import Posterior, Settings
+from vtrial.fitting import cache as store
+from vtrial.fitting import flags
+from vtrial.model import posterior as kept
+from vtrial.model.dose_response import DOSED, STEPS_OF, Step
+from vtrial.model.parameters import Rate
+from vtrial.model.posterior import Posterior, Settings
 
 SHAPE = (2, 20)  # chains, draws
 ESS = 40.0
@@ -54,8 +56,8 @@ def cached(evidence: Evidence, seed: int = 0, **attributes: str) -> Posterior:
     key = store.key_of(evidence, 1.0, Settings())
     made.attrs.update(study=evidence.study, key=key, discount=1.0, settings="{}", fit_version=store.FIT_VERSION)
     made.attrs.update(attributes)
-    folder = places.cache_folder() / "posteriors" / f"{evidence.study}-{key[:16]}"
-    store.save(made, folder)
-    found = store.load(folder)
+    folder = paths.cache_folder() / "posteriors" / f"{evidence.study}-{key[:16]}"
+    kept.save(made, folder)
+    found = kept.load(folder)
     assert found is not None
     return found

@@ -1,15 +1,20 @@
 """Monte Carlo virtual trials: Bayesian models of one published trial, and what the next one would conclude.
 
-The map, in the order in which data flows:
+The map: each folder imports only from those above it (`docs/architecture.md`).
 
-    priors/<study>/ -> evidence -> models -> posterior -> truth, world -> protocol
-        -> trial (cohort -> conduct -> estimate -> decisions) -> engine, exact -> characteristics -> result -> report
-    files: outputs (the parts), folders (whole, or as they were), saved (a result read back)
-    looks: rules, sequential -> protocol; interim -> the trial; look_characteristics, after_stopping, story
-    shared by all: model (words that several rooms write)
-    beside it: design (bounds), calculators, solving, actual (real numbers against a design)
-    model: what several of them share (random streams by name)
-    and from the engine: replication (the paper's own numbers against replications), datasets (one trial, as ADaM)
+    _support/           messages of refusal, validation, paths, files written whole
+    model/              what can be true of a patient: words, endpoints, dose-response, times, worlds, the posterior
+    evidence/           priors/<study>/ -> what was published and assumed, checked
+    boundaries/         a rule's mathematics: null, n -> critical counts, z
+    trial/              ONE trial: patients -> observation -> analysis -> decisions (read `trial/run.py` first)
+    scenario/           scenarios/*.toml -> a checked design, its sweep laid out in cells
+    protocol/           design + study -> all that a simulation needs: plan, numbers, worlds
+    engine/             many trials, in blocks
+    characteristics/    outcomes, worlds -> operating characteristics; exact/ the same without simulation
+    fitting/            evidence -> posterior: the only folder that imports PyMC
+    workflows/          what a user does: run, solve, decide, replicate, one trial's log, data sets
+    report/             result -> sentences, tables, charts, HTML
+    cli/                the command line
 
 Words: *enrolled* patients had leukapheresis, *infused* ones received the dose. A *world* is one set of true
 rates: a posterior draw, or a stated truth. *Power* and *type I error* are rejection probabilities in one world,
@@ -25,20 +30,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vtrial.actual import Verdict, decide
-    from vtrial.datasets import datasets as datasets_of
-    from vtrial.design.intervals import proportion_interval
-    from vtrial.design.one_sample import critical_counts, size_and_power
-    from vtrial.errors import InputError, OutputError
+    from vtrial._support.errors import InputError, OutputError
+    from vtrial.boundaries.intervals import proportion_interval
+    from vtrial.boundaries.one_sample import critical_counts, size_and_power
     from vtrial.evidence import Evidence
     from vtrial.evidence import load as load_evidence
-    from vtrial.posterior import FitError, Posterior, fit
-    from vtrial.replication import Replication, replicate
-    from vtrial.report.fitted import fitted_rates
-    from vtrial.result import Result, run
-    from vtrial.saved import SavedResult, load_result
+    from vtrial.fitting.cache import fit
+    from vtrial.model.posterior import FitError, Posterior
+    from vtrial.report.tables.fitted import fitted_rates
     from vtrial.scenario import Scenario, load_scenario
-    from vtrial.solving import Solution, solve
+    from vtrial.workflows.datasets.datasets import datasets as datasets_of
+    from vtrial.workflows.monitor.decide import Verdict, decide
+    from vtrial.workflows.replication.replicate import Replication, replicate
+    from vtrial.workflows.result import Result, run
+    from vtrial.workflows.saved import SavedResult, load_result
+    from vtrial.workflows.solve import Solution, solve
 
 __version__ = "0.1.0"
 
@@ -71,29 +77,29 @@ __all__ = [
 
 _HOME = {
     "Evidence": ("vtrial.evidence", "Evidence"),
-    "FitError": ("vtrial.posterior", "FitError"),
-    "InputError": ("vtrial.errors", "InputError"),
-    "OutputError": ("vtrial.errors", "OutputError"),
-    "Posterior": ("vtrial.posterior", "Posterior"),
-    "Result": ("vtrial.result", "Result"),
+    "FitError": ("vtrial.model.posterior", "FitError"),
+    "InputError": ("vtrial._support.errors", "InputError"),
+    "OutputError": ("vtrial._support.errors", "OutputError"),
+    "Posterior": ("vtrial.model.posterior", "Posterior"),
+    "Result": ("vtrial.workflows.result", "Result"),
     "Scenario": ("vtrial.scenario", "Scenario"),
-    "Verdict": ("vtrial.actual", "Verdict"),
-    "decide": ("vtrial.actual", "decide"),
-    "critical_counts": ("vtrial.design.one_sample", "critical_counts"),
-    "datasets_of": ("vtrial.datasets", "datasets"),
-    "fit": ("vtrial.posterior", "fit"),
-    "Replication": ("vtrial.replication", "Replication"),
-    "replicate": ("vtrial.replication", "replicate"),
-    "fitted_rates": ("vtrial.report.fitted", "fitted_rates"),
+    "Verdict": ("vtrial.workflows.monitor.decide", "Verdict"),
+    "decide": ("vtrial.workflows.monitor.decide", "decide"),
+    "critical_counts": ("vtrial.boundaries.one_sample", "critical_counts"),
+    "datasets_of": ("vtrial.workflows.datasets.datasets", "datasets"),
+    "fit": ("vtrial.fitting.cache", "fit"),
+    "Replication": ("vtrial.workflows.replication.replicate", "Replication"),
+    "replicate": ("vtrial.workflows.replication.replicate", "replicate"),
+    "fitted_rates": ("vtrial.report.tables.fitted", "fitted_rates"),
     "load_evidence": ("vtrial.evidence", "load"),
-    "load_result": ("vtrial.saved", "load_result"),
-    "SavedResult": ("vtrial.saved", "SavedResult"),
+    "load_result": ("vtrial.workflows.saved", "load_result"),
+    "SavedResult": ("vtrial.workflows.saved", "SavedResult"),
     "load_scenario": ("vtrial.scenario", "load_scenario"),
-    "proportion_interval": ("vtrial.design.intervals", "proportion_interval"),
-    "run": ("vtrial.result", "run"),
-    "Solution": ("vtrial.solving", "Solution"),
-    "solve": ("vtrial.solving", "solve"),
-    "size_and_power": ("vtrial.design.one_sample", "size_and_power"),
+    "proportion_interval": ("vtrial.boundaries.intervals", "proportion_interval"),
+    "run": ("vtrial.workflows.result", "run"),
+    "Solution": ("vtrial.workflows.solve", "Solution"),
+    "solve": ("vtrial.workflows.solve", "solve"),
+    "size_and_power": ("vtrial.boundaries.one_sample", "size_and_power"),
 }
 
 

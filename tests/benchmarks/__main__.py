@@ -20,10 +20,11 @@ import jax
 import jax.numpy as jnp
 
 import vtrial
+from tests import REFERENCE
 from tests.benchmarks import looks
-from tests.benchmarks.measuring import HERE, REPEATS, in_turn, line, missed, of_r, protocol, r_has, seconds, simulate
-from vtrial import result
-from vtrial.protocol import prepare
+from tests.benchmarks.measuring import REPEATS, in_turn, line, missed, of_r, protocol, r_has, seconds, simulate
+from vtrial.protocol.build import prepare
+from vtrial.workflows import result
 
 
 def full_trials() -> None:
@@ -109,7 +110,7 @@ def million_trials() -> None:
     """
     code = (
         "import resource, statistics\n"
-        "from vtrial.result import keep_compiled_programs\n"
+        "from vtrial.workflows.result import keep_compiled_programs\n"
         "from tests.benchmarks.__main__ import protocol, seconds, simulate\n"
         "keep_compiled_programs(); p = protocol('karmma'); simulate(p, 1000)()\n"
         "tenths = [seconds(simulate(p, 100_000)) for _ in range(3)]\n"
@@ -146,7 +147,7 @@ def exported() -> None:
     row = vtrial.run("karmma", trials=trial + 1).trials.iloc[trial]
     with tempfile.TemporaryDirectory() as folder:
         vtrial.datasets_of("karmma", trial=trial)["ADTTE"].to_csv(Path(folder) / "adtte.csv", index=False)
-        shutil.copy(HERE.parent / "data" / "adtte_reference.R", folder)
+        shutil.copy(REFERENCE / "adtte_reference.R", folder)
         subprocess.run(["Rscript", "adtte_reference.R"], cwd=folder, check=True, capture_output=True)
         lines = (Path(folder) / "adtte_expected.csv").read_text("utf-8").splitlines()[1:]
     worst = 0.0

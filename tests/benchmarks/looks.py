@@ -6,10 +6,11 @@ from typing import Any
 
 import vtrial
 from tests.benchmarks.measuring import in_turn, line, of_r, protocol, r_has, seconds, simulate
-from vtrial import engine, trial
-from vtrial.exact.looks import probabilities
-from vtrial.prefixes import together
-from vtrial.protocol import Protocol
+from vtrial.characteristics.exact.sequential import probabilities
+from vtrial.engine import run as engine
+from vtrial.engine.shared_patients import together
+from vtrial.protocol.build import Protocol
+from vtrial.trial import run as trial
 
 TRIALS = 200_000
 ONE_ARM: dict[str, Any] = {
@@ -73,8 +74,8 @@ def all_sizes() -> None:
 
 
 def _cells(raw: dict[str, Any]) -> list[Protocol]:
-    from vtrial.cells import prepared
     from vtrial.scenario import from_dict
+    from vtrial.workflows.cells import prepared
 
     return prepared(from_dict(raw), None)[2]
 

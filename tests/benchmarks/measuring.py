@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import vtrial
-from vtrial import engine, scenario
-from vtrial.protocol import Protocol, prepare
+from vtrial import scenario
+from vtrial.engine import run as engine
+from vtrial.protocol.build import Protocol, prepare
 
 HERE = Path(__file__).parent
 REPEATS = 7

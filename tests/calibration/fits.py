@@ -20,8 +20,8 @@ def setting():
 
 def quantities(rates, sizes, x, schedule):
     """True values by name: S at `MONTHS` of documented PFS and of OS, by dose and by best response."""
-    from vtrial.multistate import DEPTHS, documented, latent
-    from vtrial.multistate import MONTHS as GRID
+    from vtrial.model.multistate import DEPTHS, documented, latent
+    from vtrial.model.multistate import MONTHS as GRID
 
     at = np.array(MONTHS, float)
     pfs = documented(rates, x, schedule, at, np)
@@ -42,7 +42,7 @@ class Fitter:
     """Samples the model of one trial's summaries; the likelihood is compiled once, the summaries are data."""
 
     def __init__(self, evidence, told):
-        from vtrial.models.survival import log_likelihood
+        from vtrial.fitting.survival import log_likelihood
 
         jax.config.update("jax_enable_x64", True)
         self.mean, self.sd = evidence.survival_prior
@@ -58,7 +58,7 @@ class Fitter:
         import nutpie
         from nutpie.compiled_pyfunc import from_pyfunc
 
-        from vtrial.models.survival import arrays
+        from vtrial.fitting.survival import arrays
 
         data = {name: jax.numpy.asarray(value) for name, value in arrays(told).items()}
 
@@ -90,9 +90,9 @@ def one(task):
     if not _held:
         told, evidence, posterior = setting()
         _held.extend((told, evidence, posterior, Fitter(evidence, told)))
-    from vtrial.models.centred import centred
-    from vtrial.models.simulated import summaries
-    from vtrial.world import World
+    from vtrial.fitting.bias_correction import centred
+    from vtrial.fitting.simulated_summaries import summaries
+    from vtrial.model.world import World
 
     told, evidence, posterior, fitter = _held
     rng = np.random.default_rng([seed, number])

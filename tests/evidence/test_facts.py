@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import vtrial
+from tests import ROOT
 from vtrial import InputError
-from vtrial.design.intervals import proportion_interval
+from vtrial.boundaries.intervals import proportion_interval
 from vtrial.evidence import Evidence, load
 from vtrial.evidence.reading import READS
 
-KARMMA = Path(__file__).resolve().parents[2] / "priors" / "karmma"
+KARMMA = ROOT / "priors" / "karmma"
 Rows = list[dict[str, str]]
 
 

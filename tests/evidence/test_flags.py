@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 
 import vtrial
-from vtrial import InputError, flags
+from tests import ROOT
+from vtrial import InputError
 from vtrial.evidence import Evidence
 from vtrial.evidence.flags import cells, column_of, condition, reported
-
-ROOT = Path(__file__).resolve().parents[2]
+from vtrial.model import descriptors
 
 
 def test_conditions_are_read_with_precedence_and_evaluated() -> None:
     found = condition("a.x and not b or c", "here")
     assert found == ("or", ("and", ("name", "a.x"), ("not", ("name", "b"))), ("name", "c"))
-    assert flags.names_in(found) == ["a.x", "b", "c"]
+    assert descriptors.names_in(found) == ["a.x", "b", "c"]
     masks = {"a.x": np.array([1, 1, 0, 0], bool), "b": np.array([0, 1, 0, 0], bool), "c": np.array([0, 0, 0, 1], bool)}
-    assert flags.holds(found, masks.__getitem__).tolist() == [True, False, False, True]
+    assert descriptors.holds(found, masks.__getitem__).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize("text", ["a +", "a > 2", "f(a)", "1", "a and"])

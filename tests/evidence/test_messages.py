@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ROOT
 from vtrial import InputError
 from vtrial.evidence import load
 from vtrial.evidence.times import published
-from vtrial.models.inputs import step_inputs
+from vtrial.fitting.inputs import step_inputs
 
-PRIORS = Path(__file__).resolve().parents[2] / "priors"
+PRIORS = ROOT / "priors"
 
 
 def _study(folder: Path, name: str, *edits: tuple[str, str, str]) -> Path:

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import ROOT
 from vtrial import InputError
-from vtrial.curves import DOSED, STEPS_OF, Rate, Step
 from vtrial.evidence import Evidence, correlation_matrix, load
+from vtrial.model.dose_response import DOSED, STEPS_OF, Step
+from vtrial.model.parameters import Rate
 from vtrial.model.vocabulary import LATENTS, correlation_names
 
-KARMMA = Path(__file__).resolve().parents[2] / "priors" / "karmma"
+KARMMA = ROOT / "priors" / "karmma"
 
 
 def _with(old: str, new: str) -> Callable[[str], str]:

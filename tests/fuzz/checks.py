@@ -20,19 +20,21 @@ from scipy.stats import binom
 import vtrial
 from tests import stand_in
 from tests.snapshots.fixture import small_posterior
-from vtrial import plausibility, scenario
-from vtrial.cells import prepared
-from vtrial.errors import InputError
+from vtrial import scenario
+from vtrial._support.errors import InputError
+from vtrial._support.validation import plain_data
+from vtrial.characteristics import plausibility
 from vtrial.evidence import Evidence, load
-from vtrial.models.fit import build
-from vtrial.models.inputs import step_inputs, used
-from vtrial.posterior import Posterior
-from vtrial.protocol import Protocol
-from vtrial.report import html, replicated
-from vtrial.report.answer_of_looks import check_answer, check_names
-from vtrial.report.fitted import use_in_words
+from vtrial.fitting.inputs import step_inputs, used
+from vtrial.fitting.sample import build
+from vtrial.model.posterior import Posterior
+from vtrial.protocol.build import Protocol
+from vtrial.report import replicated
+from vtrial.report.headline.looks import check_answer, check_names
+from vtrial.report.page import html
+from vtrial.report.tables.fitted import use_in_words
 from vtrial.scenario.written import as_toml
-from vtrial.validation import plain_data
+from vtrial.workflows.cells import prepared
 
 SECONDS = 60  # that anything may take, but for a simulation
 TRIALS = 50
@@ -111,7 +113,7 @@ def unfitted() -> contextlib.AbstractContextManager[object]:
     """`posterior` wherever a study's is asked for, and each study that has a name read once."""
     found = contextlib.ExitStack()
     found.enter_context(mock.patch("vtrial.evidence.load", _read_once))
-    for room in ("vtrial.cells", "vtrial.replication"):
+    for room in ("vtrial.workflows.cells", "vtrial.workflows.replication.replicate"):
         found.enter_context(mock.patch(f"{room}.posterior_of", posterior))
     return found
 

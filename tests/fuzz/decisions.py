@@ -9,9 +9,9 @@ from tests.fuzz import scenarios
 from tests.fuzz.designs import designs
 from tests.fuzz.schema import Schema, altered
 from vtrial import scenario
-from vtrial.actual.data import Data
 from vtrial.model.endpoints import TIME_ENDPOINTS
 from vtrial.model.vocabulary import END
+from vtrial.workflows.monitor.data import Data
 
 WITH_LOOKS = [name for name, raw in scenarios.SHIPPED.items() if raw.get("look") or raw.get("test")]
 HINTS: dict[str, st.SearchStrategy[Any]] = {

@@ -19,11 +19,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtrial.errors import InputError
-from vtrial.folders import MANIFEST, Part, check_writable, read_manifest, save
-from vtrial.posterior import load
+from tests import ROOT
+from vtrial._support.errors import InputError
+from vtrial._support.folders import MANIFEST, Part, check_writable, read_manifest, save
+from vtrial.model.posterior import load
 
-ROOT = Path(__file__).resolve().parents[2]
 STUDY = ROOT / "priors" / "invented"
 SCENARIO = """
 [world]

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from tests.fuzz.designs import designs
 from tests.fuzz.schema import Schema, altered, faulty
-from vtrial import places
+from vtrial._support import paths
+from vtrial._support.validation import read_toml
 from vtrial.model.endpoints import ENDPOINTS, LOOK_ENDPOINTS, RATES, TIME_ENDPOINTS
 from vtrial.model.vocabulary import correlation_names
 from vtrial.scenario import _File  # type: ignore[attr-defined]
-from vtrial.validation import read_toml
 
-SHIPPED: dict[str, dict[str, Any]] = {name: read_toml(places.scenario_file(name), name) for name in places.scenarios()}
+SHIPPED: dict[str, dict[str, Any]] = {name: read_toml(paths.scenario_file(name), name) for name in paths.scenarios()}
 COVARIATES = ("baseline.extramedullary", "baseline.high_tumor_burden", "baseline.cyto_high_risk")
 METRICS = (
     "orr.reject", "orr.rate", "cr.rate", "a.reject", "stop.harm", "stop.futility", "success", "n.infused", "duration",

@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.fuzz.schema import Schema, altered
-from vtrial import places
+from vtrial._support import paths
+from vtrial._support.validation import read_toml
 from vtrial.evidence.facts import COLUMNS, STATISTICS, USES
 from vtrial.evidence.priors import Priors
 from vtrial.scenario.written import as_toml
-from vtrial.validation import read_toml
 
 NAMES = ("invented", "karmma")
 Rows = list[dict[str, str]]
@@ -54,7 +54,7 @@ SCHEMA = Schema(Priors, HINTS)
 
 def read(name: str) -> tuple[Rows, dict[str, Any]]:
     """The facts and priors of a study, as written."""
-    folder = places.study_folder(name if name == "karmma" else f"priors/{name}")
+    folder = paths.study_folder(name if name == "karmma" else f"priors/{name}")
     rows = list(csv.DictReader(io.StringIO((folder / "facts.csv").read_text())))
     return rows, read_toml(folder / "priors.toml", name)
 

@@ -12,16 +12,16 @@ import pytest
 
 import vtrial
 from vtrial.model.streams import HostStream, Process, host_rng
-from vtrial.world import World, permuted
+from vtrial.model.world import World, permuted
 
 PACKAGE = Path(vtrial.__file__).parent
 HOME = "model/streams.py"
 # Calls that draw from the streams named in them, and functions that list what `streams` then draws.
 DRAWING, LISTING = {"fold_in", "uniforms", "streams", "host_rng"}, {"processes"}
 GENERATORS = {"default_rng", "RandomState", "SeedSequence", "Generator", "PRNGKey", "PCG64", "Philox", "MT19937"}
-KEYS = {"engine.py"}  # where seeds become keys of trials
+KEYS = {"engine/run.py"}  # where seeds become keys of trials
 # Expansion is correlated with the patient's own time to progression, so it reads the same numbers again.
-MEANT = {("PROGRESSION", "cohort/kinetics.py:expansion")}
+MEANT = {("PROGRESSION", "trial/patients/kinetics.py:expansion")}
 
 
 parsed = cache(ast.parse)

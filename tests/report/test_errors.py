@@ -5,10 +5,10 @@ import math
 import pytest
 
 import vtrial
-from vtrial.report.after_tables import told
-from vtrial.report.answer import characteristics_in_short
-from vtrial.report.tables import characteristics
-from vtrial.report.words import error_in_words, limits_in_words, number
+from vtrial.report.headline.answer import characteristics_in_short
+from vtrial.report.tables.after_stopping import told
+from vtrial.report.tables.overview import characteristics
+from vtrial.report.words.general import error_in_words, limits_in_words, number
 
 ONE = {
     "world": {"truth": {"orr": 0.5}},
@@ -73,7 +73,7 @@ def test_a_rate_that_nobody_has_in_any_trial_has_limits() -> None:
 
 def test_agreement_over_worlds_is_worth_no_more_than_the_worlds(posterior) -> None:
     """0 of 4 x 10^3 trials over 10^2 worlds may be 0 in the worlds drawn alone."""
-    from vtrial.characteristics import interval
+    from vtrial.characteristics.monte_carlo import interval
 
     scenario = {**ONE, "world": {}, "test": [{"name": "orr", "endpoint": "orr", "null": 0.995}]}
     result = vtrial.run(scenario, trials=3 * posterior.draws)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vtrial.report import charts, figures
-from vtrial.result import Result
+from vtrial.report.charts import figures, rates
+from vtrial.workflows.result import Result
 
 
 def _without_data() -> alt.Chart:
@@ -34,7 +34,7 @@ def _empty_panel() -> alt.HConcatChart:
 def test_a_chart_that_cannot_be_drawn_stops_the_report(
     broken: Any, karmma_result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(charts, "fit_of", lambda *_: broken())
+    monkeypatch.setattr(rates, "fit_of", lambda *_: broken())
     with pytest.raises(figures.FigureError, match="fit-0"):
         karmma_result.report(tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []

@@ -9,12 +9,16 @@ from scipy.stats import binom
 
 import vtrial
 from tests.report.test_report import Page
-from vtrial.errors import InputError
-from vtrial.report import after_tables, answer, assumptions, html, looks_charts, looks_tables, sizes, story_chart
-from vtrial.report.answer_of_looks import known
-from vtrial.report.histogram import over_trials
-from vtrial.report.words import metric_in_words
-from vtrial.result import Result
+from vtrial._support.errors import InputError
+from vtrial.report.charts import looks as looks_charts
+from vtrial.report.charts import trial_log
+from vtrial.report.charts.histogram import over_trials
+from vtrial.report.headline import answer
+from vtrial.report.headline.looks import known
+from vtrial.report.page import html
+from vtrial.report.tables import after_stopping, assumptions, rules, sizes
+from vtrial.report.words.general import metric_in_words
+from vtrial.workflows.result import Result
 
 TESTS: list[dict[str, Any]] = [
     {"name": "orr", "endpoint": "orr", "null": 0.5, "method": "normal", "spending": "obrien-fleming"},
@@ -103,7 +107,7 @@ def test_the_short_table_has_the_stops_that_can_be(swept: Result, graph: Result)
 
 
 def test_the_bounds_are_those_at_which_trials_stopped(swept: Result) -> None:
-    table = looks_tables.rules(swept, 0).set_index("rule")
+    table = rules.rules(swept, 0).set_index("rule")
     assert table.at["many", "fires"] == "≥ 44 of 64"  # O'Brien-Fleming as rpact has it
     assert table.at["orr", "fires"] == "≥ 76 of 128"
     assert table.at["many", "then"] == "shows 'orr'; the trial stops for success"
@@ -116,14 +120,14 @@ def test_the_bounds_are_those_at_which_trials_stopped(swept: Result) -> None:
     drawn = looks_charts.bounds_table(swept).set_index(["series", "n"])
     assert drawn.at[("half: few (orr)", 64), "bound"] == most
     assert drawn.at[("end: orr (orr)", 128), "bound"] == 76
-    (_, one), *rest = looks_tables.rules_tables(swept, "t")[0]
+    (_, one), *rest = rules.rules_tables(swept, "t")[0]
     assert not rest  # both cells have the same
     assert "≥ 44 of 64" in one
 
 
 def test_cells_with_other_bounds_have_tables_of_their_own(swept: Result) -> None:
     other = {**DESIGN, "sweep": {"look.half.rule.few.at_most": [0.05, 0.2]}, "simulation": {"trials": 50}}
-    tables, left_out = looks_tables.rules_tables(vtrial.run(other), "t")
+    tables, left_out = rules.rules_tables(vtrial.run(other), "t")
     assert [words for words, _ in tables] == ["look.half.rule.few.at_most = 0.05", "look.half.rule.few.at_most = 0.2"]
     assert left_out == 0
 
@@ -145,12 +149,12 @@ def test_the_ways_to_end_are_all_trials_and_exact_where_known(swept: Result, gra
 def test_after_stopping(swept: Result) -> None:
     trials = swept.trials[(swept.trials["cell"] == 1) & (swept.trials["end"] == "half")]
     bias = trials["orr.rate"].mean() - 0.62
-    text = after_tables.told(swept, "orr.bias.half", 1)
+    text = after_stopping.told(swept, "orr.bias.half", 1)
     assert float(text.split(" ")[0]) == pytest.approx(bias, abs=6e-5)
-    page = after_tables.estimates_table(swept, "t")
+    page = after_stopping.estimates_table(swept, "t")
     assert text in page
     assert f"{len(trials) / 400:.1%}" in page
-    assert after_tables.told(swept, "n.not_infused", 0, 2) in after_tables.patients_table(swept, "t")
+    assert after_stopping.told(swept, "n.not_infused", 0, 2) in after_stopping.patients_table(swept, "t")
 
 
 def test_sizes_with_looks(swept: Result, graph: Result) -> None:
@@ -216,7 +220,7 @@ def test_the_page(which: str, request: pytest.FixtureRequest) -> None:
 
 
 def test_the_story_is_drawn_against_its_bounds(graph: Result) -> None:
-    points = story_chart.story_points(graph.story(3))
+    points = trial_log.story_points(graph.story(3))
     first: Any = points[points["look"] == "half"].set_index("rule")
     assert first.at["many", "limit"].startswith("≥ ")
     assert first.at["few", "limit"].startswith("≤ ")

@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 
 import vtrial
-from vtrial.errors import InputError
-from vtrial.report import assumptions, charts, histogram, html, sizes, tables, words
-from vtrial.result import Result
+from vtrial._support.errors import InputError
+from vtrial.report.charts import histogram, rates
+from vtrial.report.page import html
+from vtrial.report.tables import assumptions, overview, sizes
+from vtrial.report.words import general as words
+from vtrial.workflows.result import Result
 
 # What may look like an address in the page: the paper's DOI, and names that nothing fetches.
 INERT = (
@@ -108,7 +111,7 @@ def test_user_text_is_escaped(karmma_result: Result) -> None:
 
 def test_swept_text_is_escaped_in_tables_and_charts() -> None:
     frame = pd.DataFrame({"<u>": ["<script>1</script>"], "g": ['"><script>2</script>']})
-    table = tables.drawn(frame, "t", group="g", right=["<u>"])
+    table = overview.drawn(frame, "t", group="g", right=["<u>"])
     assert "<script>" not in table
     assert "&lt;script&gt;1&lt;/script&gt;" in table
 
@@ -181,7 +184,7 @@ def test_charts_have_data_and_descriptions(karmma_html: str, sweep_html: str) ->
 
 
 def test_the_power_curve_is_the_table(sample_size_result: Result) -> None:
-    spec = charts.power(sample_size_result).to_dict()
+    spec = rates.power(sample_size_result).to_dict()
     (rows,) = _values(spec)
     assert {row["x"] for row in rows} == {40, 60, 80, 100, 120, 140, 160, 180, 200}
     for row in rows:
@@ -259,7 +262,7 @@ def test_the_headline_with_a_realistic_shift(karmma_result: Result, sample_size_
 
 
 def test_what_the_data_did_not_move_is_said(karmma_result: Result, karmma_html: str) -> None:
-    table = tables.diagnostics(karmma_result.posterior, karmma_result.evidence).set_index("parameter")
+    table = overview.diagnostics(karmma_result.posterior, karmma_result.evidence).set_index("parameter")
     assert table.at["intercept[neurotoxicity5]", "ratio"] > 0.9  # no patient informs it
     assert table.at["intercept[response]", "ratio"] < 0.3
     said = re.findall(r"so that the prior decides: <b>(.*?)</b>", karmma_html)

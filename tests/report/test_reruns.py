@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import vtrial
-from vtrial.curves import DAYS, Rate
-from vtrial.posterior import Posterior
-from vtrial.report import reruns
-from vtrial.result import Result
+from vtrial.model.parameters import DAYS, Rate
+from vtrial.model.posterior import Posterior
+from vtrial.report.tables import sensitivity
+from vtrial.workflows.result import Result
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def exponential_at_visits(death_after: float, trials: int, seed: int) -> float:
 
 
 def test_sizes_of_the_benchmark(benchmark: Result) -> None:
-    table = reruns.sizes_of_times(benchmark).set_index(["test", "curve", "scale"])
+    table = sensitivity.sizes_of_times(benchmark).set_index(["test", "curve", "scale"])
     assert set(table.index.get_level_values("test")) == {"median", "log-rank"}
     rejects = table["rejects"].to_dict()
     hazard = float(np.exp(benchmark.posterior.survival.mean(0)[Rate.DEATH_AFTER]))  # type: ignore[union-attr]
     trials = 600
     expected = exponential_at_visits(hazard, trials, seed=11)
-    error = math.hypot(*(math.sqrt(0.3 * 0.7 / n) for n in (trials, reruns.TRIALS_AT_A_NULL)))
+    error = math.hypot(*(math.sqrt(0.3 * 0.7 / n) for n in (trials, sensitivity.TRIALS_AT_A_NULL)))
     assert abs(rejects["log-rank", "exponential", "latent"] - expected) < 5 * error
     assert expected > 0.2, "visits show progression late, and the test takes it for benefit"
     # A curve that visits document with the benchmark's median, and with its shape, keeps alpha.
@@ -69,19 +69,19 @@ def test_sizes_of_the_benchmark(benchmark: Result) -> None:
     assert rejects["log-rank", own, "documented"] > rejects["log-rank", "exponential", "documented"]
     for curve in ("exponential", own):  # the median's lower limit looks at the median alone
         assert rejects["median", curve, "documented"] < 0.025 + 5 * math.sqrt(0.025 * 0.975 / 2000)
-    text = str(reruns.sizes_of_times_table(reruns.sizes_of_times(benchmark), "t"))
+    text = str(sensitivity.sizes_of_times_table(sensitivity.sizes_of_times(benchmark), "t"))
     assert "&gt; alpha" in text or "> alpha" in text
     assert "nan" not in text
 
 
 def test_a_null_that_no_curve_has_is_left_out(benchmark: Result) -> None:
     scenario = benchmark.scenario.replace({"test.median.null": 0.01, "test.log-rank.null": 0.01})
-    early = reruns.sizes_of_times(vtrial.run(scenario, trials=2))
+    early = sensitivity.sizes_of_times(vtrial.run(scenario, trials=2))
     assert set(early["scale"]) <= {"latent"}, "no visit is that early"
 
 
 def test_visits_that_go_otherwise(benchmark: Result) -> None:
-    table = reruns.visits_varied(benchmark)
+    table = sensitivity.visits_varied(benchmark)
     first = table.iloc[0]
     for endpoint in ("pfs", "dor"):
         median = benchmark.trials[f"{endpoint}.median"].to_numpy(float)
@@ -93,7 +93,7 @@ def test_visits_that_go_otherwise(benchmark: Result) -> None:
     assert by["a"]["dor.q50"] < by["as"]["dor.q50"] - 0.5
     assert by["missed"]["pfs.q50"] >= by["as"]["pfs.q50"]
     assert abs(by["visit"]["pfs.q50"] - by["as"]["pfs.q50"]) < 10 / DAYS
-    text = str(reruns.visits_varied_table(table, "t"))
+    text = str(sensitivity.visits_varied_table(table, "t"))
     assert "inf" not in text.split("<tbody")[1]
 
 

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 import vtrial
-from vtrial import engine
-from vtrial.curves import DAYS
-from vtrial.errors import InputError
-from vtrial.posterior import Posterior
-from vtrial.report import answer, answer_figure, figures, over_cut, survival, swimmer, tables, times_table, words
-from vtrial.result import Result
+from vtrial._support.errors import InputError
+from vtrial.engine import run as engine
+from vtrial.model.parameters import DAYS
+from vtrial.model.posterior import Posterior
+from vtrial.report.charts import figures, over_cut, survival, swimmer
+from vtrial.report.headline import answer
+from vtrial.report.headline import figure as answer_figure
+from vtrial.report.tables import overview, times
+from vtrial.report.words import general as words
+from vtrial.workflows.result import Result
 
 
 def _values(chart: Any) -> list[dict[str, Any]]:
@@ -89,7 +93,7 @@ def test_the_cohort_tells_true_and_seen_times(karmma_result: Result) -> None:
 
 
 def test_the_published_table(karmma_result: Result) -> None:
-    table = times_table.published(karmma_result).set_index(["fact", "statistic"])
+    table = times.published(karmma_result).set_index(["fact", "statistic"])
     published = karmma_result.evidence.facts
     wanted = published.index[published["statistic"] == "km_median"]
     assert set(wanted) <= set(table.index.get_level_values("fact"))
@@ -100,7 +104,7 @@ def test_the_published_table(karmma_result: Result) -> None:
     assert (table.loc["os.all", "use"] == "check").all()
     assert np.isinf(table.loc[("os.all", "upper limit"), "published"])
     assert not table.isna().any().any()
-    assert times_table.departures(karmma_result) == []
+    assert times.departures(karmma_result) == []
 
 
 def _rows(table: str) -> list[list[str]]:
@@ -111,8 +115,8 @@ def _rows(table: str) -> list[list[str]]:
 
 
 def test_every_curve_is_a_row_with_what_was_published_below(karmma_result: Result) -> None:
-    table = times_table.published(karmma_result)
-    rows = _rows(str(times_table.curves_table(karmma_result, table, "t")))
+    table = times.published(karmma_result)
+    rows = _rows(str(times.curves_table(karmma_result, table, "t")))
     simulated = [row for row in rows if len(row) == 12 and not row[0].startswith("published")]
     assert len(simulated) == len(karmma_result.protocols[0].plan.curves)
     at = next(k for k, row in enumerate(rows) if "published [pfs.450, fit]" in row[0])
@@ -124,8 +128,8 @@ def test_every_curve_is_a_row_with_what_was_published_below(karmma_result: Resul
     assert of[10] == f"{value['s12']:.0%}"
     assert told[3:6] == ["12.1", "8.8", "12.3"]
     outside = table.assign(inside95=table["fact"] != "pfs.450")
-    assert "12.1 OUTSIDE" in str(times_table.curves_table(karmma_result, outside, "t"))
-    others = str(times_table.others_table(table, "o"))
+    assert "12.1 OUTSIDE" in str(times.curves_table(karmma_result, outside, "t"))
+    others = str(times.others_table(table, "o"))
     assert "deaths.450" in others
     assert "pfs.450" not in others  # said once
 
@@ -134,8 +138,8 @@ def test_what_is_not_reached_is_nr_and_never_inf(karmma_result: Result) -> None:
     assert np.isinf(karmma_result.value("os.450.median.high.q50")[0])
     assert words.number(math.inf) == words.number(math.inf, 2) == "NR"
     for table in (
-        times_table.curves_table(karmma_result, times_table.NOTHING_PUBLISHED, "t"),
-        tables.characteristics(karmma_result, 0, "t"),
+        times.curves_table(karmma_result, times.NOTHING_PUBLISHED, "t"),
+        overview.characteristics(karmma_result, 0, "t"),
     ):
         cells = {cell for row in _rows(str(table)) for cell in row}
         assert any(cell.lstrip("† ").startswith("NR") for cell in cells)
@@ -184,7 +188,7 @@ def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior:
     figure = answer_figure.answer_figure(result)
     assert figure.name == "medians-over-sweep"
     assert "Infinity" not in json.dumps(figure.spec)
-    table, _ = tables.decisions_by_cell(result, "t")
+    table, _ = overview.decisions_by_cell(result, "t")
     assert "Median duration of response, months: width of the 95% interval" in table
 
 
@@ -195,7 +199,7 @@ def test_without_tests_the_first_time_that_is_asked_for_answers(posterior: Poste
 
 
 def test_another_design_is_for_orientation(sample_size_result: Result) -> None:
-    assert times_table.departures(sample_size_result)
+    assert times.departures(sample_size_result)
 
 
 def test_every_chart_is_drawn(karmma_result: Result) -> None:

@@ -18,15 +18,16 @@ import pandas as pd
 import vtrial
 from tests.snapshots.fixture import small_posterior
 from tests.snapshots.page_text import page_text
-from vtrial import cli, places
+from vtrial._support import paths
+from vtrial.cli import app
 from vtrial.evidence import Evidence
-from vtrial.posterior import Posterior
-from vtrial.replication import Replication
-from vtrial.result import Result
+from vtrial.model.posterior import Posterior
+from vtrial.workflows.replication.replicate import Replication
+from vtrial.workflows.result import Result
 
 TRIALS = 200
 Part = pd.DataFrame | str | dict[str, np.ndarray]
-SCENARIOS = tuple(places.scenarios())
+SCENARIOS = tuple(paths.scenarios())
 # Reports that hold every kind of table between them; those of times simulate further trials, a minute each.
 REPORTS = (
     "karmma",
@@ -97,7 +98,7 @@ def _small(read: Evidence, *, discount: float = 1.0, **_: object) -> Posterior:
 def small() -> contextlib.AbstractContextManager[object]:
     """The small posterior wherever a study's is asked for."""
     found = contextlib.ExitStack()
-    for room in ("vtrial.cells", "vtrial.replication"):
+    for room in ("vtrial.workflows.cells", "vtrial.workflows.replication.replicate"):
         found.enter_context(mock.patch(f"{room}.posterior_of", _small))
     return found
 
@@ -156,7 +157,7 @@ def scenario(name: str) -> dict[str, Part]:
 
 def report(name: str) -> dict[str, Part]:
     """What a reader sees of a report."""
-    from vtrial.report import html
+    from vtrial.report.page import html
 
     with small():
         return {f"reports/{name}.txt": page_text(html(ran(name)))}
@@ -193,7 +194,7 @@ def calculated(name: str) -> dict[str, Part]:
         contextlib.redirect_stdout(printed),  # where the console, too, prints
         contextlib.suppress(SystemExit),
     ):
-        cli.main()
+        app.main()
     text = printed.getvalue()
     if "--json" in words:
         text = json.dumps(json.loads(text, parse_float=lambda x: float(f"{float(x):.10g}")), indent=1)

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from vtrial.evidence import Evidence
-from vtrial.posterior import Posterior
+from vtrial.model.posterior import Posterior
 
 FILE = Path(__file__).with_name("fixture.npz")
 CHAINS, DRAWS, EVERY = 4, 50, 30

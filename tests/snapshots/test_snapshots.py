@@ -69,15 +69,15 @@ def anew() -> Iterator[None]:
 
 
 def _one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vtrial import protocol
+    from vtrial.protocol import build
 
-    real = protocol.bounds
-    monkeypatch.setattr(protocol, "bounds", lambda *given: real(*given) + 1)
+    real = build.bounds
+    monkeypatch.setattr(build, "bounds", lambda *given: real(*given) + 1)
 
 
 def _more_than(monkeypatch: pytest.MonkeyPatch) -> None:
     """The final test rejects above its bound, not from it on."""
-    from vtrial import interim
+    from vtrial.trial import interim
 
     def finally_shown(tests, bounds, counts, sizes, _):
         return {t.name: counts[t.endpoint] > bounds[t.name][..., sizes[t.population]] for t in tests}

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from vtrial.design.intervals import proportion_interval
-from vtrial.estimate.kaplan_meier import Z95
+from vtrial.boundaries.intervals import proportion_interval
 from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
+from vtrial.trial.analysis.kaplan_meier import Z95
 
 COLUMNS = ("cell", "arm", "metric", "estimate", "mcse", "mc_low", "mc_high", "status", "trials", "method")
 

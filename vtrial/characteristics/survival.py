@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtrial.characteristics.estimands import true_survival
 from vtrial.characteristics.monte_carlo import not_estimable
-from vtrial.estimate.times import LANDMARKS, Curve, Estimate
 from vtrial.evidence.facts import as_id
-from vtrial.plan import Outcome
-from vtrial.protocol import Protocol
-from vtrial.true_curves import true_survival
+from vtrial.protocol.build import Protocol
+from vtrial.trial.analysis.times import LANDMARKS, Curve, Estimate
+from vtrial.trial.spec import Outcome
 
 QUANTILES = (("q025", 0.025), ("q50", 0.5), ("q975", 0.975))
 

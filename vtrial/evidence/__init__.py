@@ -17,9 +17,8 @@ from typing import cast, get_args
 import numpy as np
 import pandas as pd
 
-from vtrial import places
-from vtrial.curves import Rate, System, log2_dose
-from vtrial.errors import InputError
+from vtrial._support import paths
+from vtrial._support.errors import InputError
 from vtrial.evidence import checks
 from vtrial.evidence import facts as facts_file
 from vtrial.evidence import priors as priors_file
@@ -28,7 +27,9 @@ from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import flags_of
 from vtrial.evidence.priors import Priors, correlation_matrix
 from vtrial.evidence.reading import CHECK, READS, SPARED, Ledger
-from vtrial.flags import CORE, Flags
+from vtrial.model.descriptors import CORE, Flags
+from vtrial.model.dose_response import System, log2_dose
+from vtrial.model.parameters import Rate
 
 __all__ = ["Evidence", "Priors", "correlation_matrix", "load"]
 
@@ -263,7 +264,7 @@ def load(study: str | os.PathLike[str] = "karmma", *, place: str = "") -> Eviden
     key, and the reason, of everything that is wrong.
     """
     try:
-        folder = places.study_folder(study)
+        folder = paths.study_folder(study)
     except InputError as problem:
         raise InputError(f"{place}: {problem}" if place else str(problem)) from None
     facts = facts_file.read(folder / "facts.csv")

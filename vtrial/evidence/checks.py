@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from vtrial.curves import STEPS_OF, Rate
-from vtrial.errors import InputError
+from vtrial._support.errors import InputError
 from vtrial.evidence.arithmetic import dose_sums
 from vtrial.evidence.facts import as_id
 from vtrial.evidence.flags import cells, reported
 from vtrial.evidence.priors import correlation_matrix
 from vtrial.evidence.reading import CHECK, NUMBERS
+from vtrial.model.dose_response import STEPS_OF
+from vtrial.model.parameters import Rate
 from vtrial.model.vocabulary import correlation_names
 
 if TYPE_CHECKING:

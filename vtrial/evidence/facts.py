@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from vtrial.errors import InputError
-from vtrial.validation import plain_number, read_text
+from vtrial._support.errors import InputError
+from vtrial._support.validation import plain_number, read_text
 
 COLUMNS = (
     "fact",

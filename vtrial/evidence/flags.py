@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtrial.errors import InputError, nearest
+from vtrial._support.errors import InputError, nearest
 from vtrial.evidence.facts import as_id
-from vtrial.flags import CORE, Condition, Derived, Drawn, Flags, Measured, names_in
+from vtrial.model.descriptors import CORE, Condition, Derived, Drawn, Flags, Measured, names_in
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence

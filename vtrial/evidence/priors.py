@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vtrial.curves import Rate, Step
-from vtrial.errors import InputError
+from vtrial._support.errors import InputError
+from vtrial._support.validation import every_problem, read_toml
+from vtrial.model.dose_response import Step
+from vtrial.model.parameters import Rate
 from vtrial.model.visits import visits_fit
 from vtrial.model.vocabulary import LATENTS
-from vtrial.validation import every_problem, read_toml
 
 Reason = Annotated[str, Field(min_length=10)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from vtrial.curves import System
+from vtrial.model.dose_response import System
 
 # What a fact says in numbers (`time` says when, `level` how sure).
 NUMBERS = ("count", "n", "value", "low", "high")

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtrial.curves import DAYS
-from vtrial.errors import InputError
+from vtrial._support.errors import InputError
 from vtrial.evidence.facts import as_id
-from vtrial.multistate import Schedule
+from vtrial.model.multistate import Schedule
+from vtrial.model.parameters import DAYS
 
 if TYPE_CHECKING:
     from vtrial.evidence import Evidence

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vtrial.curves import DAYS, System
+from vtrial.model.dose_response import System
+from vtrial.model.parameters import DAYS
 
 Endpoint = Literal["orr", "vgpr", "cr", "mrd", "crs", "crs3", "neurotoxicity", "neurotoxicity3"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)

@@ -2,15 +2,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vtrial.look_characteristics import END
-from vtrial.report import after_tables, looks_charts, looks_tables, story_chart
-from vtrial.report.figures import Figure, drawn
-from vtrial.report.words import claim_of, metric_in_words, point
-from vtrial.report.words_of_looks import headlines
-from vtrial.story import in_words, story_of
+from vtrial.characteristics.stopping import END
+from vtrial.report.charts import looks as looks_charts
+from vtrial.report.charts import trial_log
+from vtrial.report.charts.figures import Figure, drawn
+from vtrial.report.tables import after_stopping
+from vtrial.report.tables import rules as looks_tables
+from vtrial.report.words.general import claim_of, metric_in_words, point
+from vtrial.report.words.looks import headlines
+from vtrial.workflows.trial_log import in_words, story_of
 
 if TYPE_CHECKING:
-    from vtrial.result import Result
+    from vtrial.workflows.result import Result
 
 
 def shown(result: "Result") -> dict[str, Any]:
@@ -21,7 +24,7 @@ def shown(result: "Result") -> dict[str, Any]:
     bounds = [] if looks_charts.bounds_table(result).empty else [_bounds(result)]
     trial = first_stopped(result)
     table = story_of(result.protocols[0], seed=result.scenario.design.simulation.seed, trial=trial)
-    drawable = not story_chart.story_points(table).empty
+    drawable = not trial_log.story_points(table).empty
     story = [_story(table, trial)] if drawable else []
     ends = _ends(result)
     cells = len(result.scenario.cells)
@@ -34,13 +37,13 @@ def shown(result: "Result") -> dict[str, Any]:
         "by_graph": result.protocols[0].plan.graph,
         "ends_figure": ends,
         "bounds_figures": bounds,
-        "estimates": after_tables.estimates_table(result, "after") if after_tables.judged(result) else None,
-        "patients_at_end": after_tables.patients_table(result, "patients-at-end"),
-        "after_left_out": max(0, cells - after_tables.MOST_CELLS),
+        "estimates": after_stopping.estimates_table(result, "after") if after_stopping.judged(result) else None,
+        "patients_at_end": after_stopping.patients_table(result, "patients-at-end"),
+        "after_left_out": max(0, cells - after_stopping.MOST_CELLS),
         "exact_patients": [m for m in ("n.enrolled", "n.infused", "n.evaluated") if m in exact],
         "exact_estimates": any(".bias" in metric or ".coverage" in metric for metric in exact),
         "looks_in_calendar": result.protocols[0].plan.in_calendar,
-        "story": after_tables.story_table(table, "story"),
+        "story": after_stopping.story_table(table, "story"),
         "story_in_words": in_words(table, trial),
         "story_of": point(result.scenario.cells[0].swept),
         "story_figures": story,
@@ -93,7 +96,7 @@ def _bounds(result: "Result") -> Figure:
 
 def _story(table: Any, trial: int) -> Figure:
     return drawn(
-        story_chart.story(table, trial, told=False),
+        trial_log.story(table, trial, told=False),
         name="story",
         caption="One simulated trial: what each look saw (circles; filled where the rule fired or the test rejected, "
         "grey where the trial had ended before) against the bound of each rule (coloured strokes, with the counts at "

@@ -11,35 +11,25 @@ from markupsafe import Markup
 
 from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.model.endpoints import TimeEndpoint
-from vtrial.posterior import Posterior
-from vtrial.report import (
-    assumptions,
-    charts,
-    comparisons,
-    histogram,
-    looks,
-    reruns,
-    sizes,
-    survival,
-    swimmer,
-    tables,
-    times_table,
-    worlds_chart,
-)
-from vtrial.report.answer import mix_in_words, not_yet, sentence
-from vtrial.report.answer_figure import answer_figure
-from vtrial.report.figures import drawn
-from vtrial.report.fitted import correction_in_words
-from vtrial.report.words import listed, point
-from vtrial.report.worlds_in_words import world_in_words
+from vtrial.model.posterior import Posterior
+from vtrial.report import looks
+from vtrial.report.charts import histogram, rates, survival, swimmer, worlds
+from vtrial.report.charts.figures import drawn
+from vtrial.report.headline.answer import mix_in_words, not_yet, sentence
+from vtrial.report.headline.figure import answer_figure
+from vtrial.report.tables import assumptions, comparisons, overview, sensitivity, sizes
+from vtrial.report.tables import times as times_table
+from vtrial.report.tables.fitted import correction_in_words
+from vtrial.report.words.general import listed, point
+from vtrial.report.words.worlds import world_in_words
 
 if TYPE_CHECKING:
-    from vtrial.result import Result
+    from vtrial.workflows.result import Result
 
 _TEMPLATE = "report.html.jinja"
 
 
-def render(result: "Result") -> str:
+def html(result: "Result") -> str:
     """The report of a result, one HTML page that asks for nothing outside itself.
 
     The same result gives the same page. Raises `FigureError` where a chart cannot be drawn.
@@ -49,7 +39,7 @@ def render(result: "Result") -> str:
         for number, (discount, posterior) in enumerate(result.posteriors.items())
     ]
     answers = [answer_figure(result)] if histogram.seen_tests(result) or result.scenario.swept else []
-    answers += worlds_chart.figures(result)
+    answers += worlds.figures(result)
     times = _times(result)
     of_looks = looks.shown(result)
     figures = [
@@ -89,7 +79,7 @@ def _question(result: "Result") -> dict[str, Any]:
         "not_yet": f"{not_yet(result)} {mix_in_words(result)}".strip(),
         "shifted": None
         if table is None
-        else tables.drawn(table[0], "shifted", labels={"sd": "between-trial SD (logit)"}),
+        else overview.drawn(table[0], "shifted", labels={"sd": "between-trial SD (logit)"}),
         "shift_in_words": table[1] if table else "",
         "trials": f"{trials:,} simulated trials" if trials > 1 else "1 simulated trial",
     }
@@ -97,16 +87,16 @@ def _question(result: "Result") -> dict[str, Any]:
 
 def _characteristics(result: "Result") -> dict[str, Any]:
     cells = result.scenario.cells
-    shown = cells[: tables.MOST_CELLS] if result.scenario.swept else ()
+    shown = cells[: overview.MOST_CELLS] if result.scenario.swept else ()
     by_cell, left_out = (
-        tables.decisions_by_cell(result, "decisions")
+        overview.decisions_by_cell(result, "decisions")
         if result.scenario.swept
-        else (tables.characteristics(result, 0, "characteristics", every=False), 0)
+        else (overview.characteristics(result, 0, "characteristics", every=False), 0)
     )
     timed = bool(result.protocols[0].plan.curves)
     if (timed or result.protocols[0].plan.looks) and not result.scenario.swept:
         shown = cells
-    exact_sizes, of_times = sizes.sizes(result), reruns.sizes_of_times(result)
+    exact_sizes, of_times = sizes.sizes(result), sensitivity.sizes_of_times(result)
     differences, differences_left_out = comparisons.table(result, "differences")
     return {
         "swept": listed(result.scenario.swept) if result.scenario.swept else "",
@@ -118,7 +108,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
         "details": [_every_metric(result, cell.number, timed) for cell in shown],
         "cells_left_out": len(cells) - len(shown) if shown else 0,
         "sizes": None if exact_sizes.empty else sizes.sizes_table(exact_sizes, "sizes"),
-        "sizes_of_times": None if of_times.empty else reruns.sizes_of_times_table(of_times, "sizes-of-times"),
+        "sizes_of_times": None if of_times.empty else sensitivity.sizes_of_times_table(of_times, "sizes-of-times"),
         "excess": [] if exact_sizes.empty else sizes.excess(exact_sizes),
         "posterior_method": not exact_sizes.empty and bool((exact_sizes["method"] == "posterior").any()),
         "over_looks": not exact_sizes.empty and bool(exact_sizes["looks"].notna().any()),
@@ -135,22 +125,22 @@ def _every_metric(result: "Result", cell: int, timed: bool) -> tuple[str, Markup
     rows: Any = result.characteristics["cell"] == cell
     count = result.characteristics.loc[rows, "metric"].nunique()
     words = point(swept) if swept else f"All {count} metrics, each with its Monte Carlo error"
-    return words, curves, tables.characteristics(result, cell, f"cell-{cell}")
+    return words, curves, overview.characteristics(result, cell, f"cell-{cell}")
 
 
 def _assumed(result: "Result") -> dict[str, Any]:
     world = result.protocols[0].design.world
-    by_section, varied = assumptions.settings(result), reruns.visits_varied(result)
+    by_section, varied = assumptions.settings(result), sensitivity.visits_varied(result)
     return {
         "study": result.evidence.study,
         "priors_file": result.evidence.priors,
         "world": world_in_words([result.protocols[0]], every_look=True),
-        "settings": tables.drawn(by_section, "settings", group="section", code=["key"]),
-        "priors": tables.drawn(assumptions.priors(result), "priors", code=["parameter", "prior"]),
-        "correlations": tables.drawn(
+        "settings": overview.drawn(by_section, "settings", group="section", code=["key"]),
+        "priors": overview.drawn(assumptions.priors(result), "priors", code=["parameter", "prior"]),
+        "correlations": overview.drawn(
             assumptions.correlations(result), "correlations", right=["value"], code=["pair"], labels={"origin": "from"}
         ),
-        "visits_varied": None if varied.empty else reruns.visits_varied_table(varied, "visits-varied"),
+        "visits_varied": None if varied.empty else sensitivity.visits_varied_table(varied, "visits-varied"),
         "nearly_circular": assumptions.NEARLY_CIRCULAR,
         "between_trial_sd": world.between_trial_sd,
         "sd_swept": "world.between_trial_sd" in result.scenario.swept,
@@ -159,11 +149,11 @@ def _assumed(result: "Result") -> dict[str, Any]:
 
 def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -> dict[str, Any]:
     """What is shown of one posterior: the fit, its table, its diagnostics."""
-    table = tables.diagnostics(posterior, result.evidence)
+    table = overview.diagnostics(posterior, result.evidence)
     unmoved = list(table.loc[table["ratio"] > 0.9, "parameter"])
     seen = posterior.tree["diagnostics"].to_dataset()
     fit = drawn(
-        charts.fit_of(result.evidence, posterior),
+        rates.fit_of(result.evidence, posterior),
         name=f"fit-{number}",
         caption="Published against fitted rates by dose. A published rate stands with the Jeffreys interval of that "
         "count alone, a fitted one is the posterior mean. The vertical axes differ between panels. Counts are in the "
@@ -171,7 +161,7 @@ def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -
         description="For each endpoint a panel: published and fitted rates with their intervals, at each dose.",
     )
     learned = drawn(
-        charts.learned(table),
+        rates.learned(table),
         name=f"learned-{number}",
         caption="How far the data narrowed each prior. Near 1 the posterior is as wide as the prior: the data said "
         "nothing.",
@@ -182,8 +172,8 @@ def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -
         "figures": [fit, learned],
         "fit": fit,
         "learned": learned,
-        "rates": tables.fitted(result.evidence, posterior, f"rates-{number}"),
-        "diagnostics": tables.diagnostics_table(table, f"diagnostics-{number}"),
+        "rates": overview.fitted(result.evidence, posterior, f"rates-{number}"),
+        "diagnostics": overview.diagnostics_table(table, f"diagnostics-{number}"),
         "unmoved": listed(unmoved) if unmoved else "",
         "parameters": len(table),
         "draws": posterior.draws,
@@ -268,7 +258,7 @@ def _times(result: "Result") -> dict[str, Any]:
 def environment() -> jinja2.Environment:
     """Where the templates lie, and how they are filled."""
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -285,7 +275,7 @@ def provenance_table(manifest: dict[str, Any]) -> Markup:
         else:
             rows.append(("run", key.replace("_", " "), str(value)))
     frame = pd.DataFrame(rows, columns=["of", "what", "value"])
-    return tables.drawn(frame, "provenance", group="of", code=["value"])
+    return overview.drawn(frame, "provenance", group="of", code=["value"])
 
 
 @lru_cache(maxsize=1)

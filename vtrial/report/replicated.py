@@ -6,17 +6,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from vtrial.replication import furthest
-from vtrial.replication.predicted import PRINTED
-from vtrial.report import tables
-from vtrial.report.charts import COLOURS, Chart
-from vtrial.report.figures import drawn
-from vtrial.report.fitted import use_in_words
+from vtrial.report.charts.figures import drawn
+from vtrial.report.charts.rates import COLOURS, Chart
 from vtrial.report.page import environment, provenance_table, runtime
-from vtrial.report.words import number
+from vtrial.report.tables import overview
+from vtrial.report.tables.fitted import use_in_words
+from vtrial.report.words.general import number
+from vtrial.workflows.replication.predicted import PRINTED
+from vtrial.workflows.replication.replicate import furthest
 
 if TYPE_CHECKING:
-    from vtrial.replication import Replication
+    from vtrial.workflows.replication.replicate import Replication
 
 _BINS = 10
 _USES = {
@@ -234,19 +234,19 @@ def html(result: "Replication") -> str:
             study=result.evidence.study,
             trials=f"{trials:,}",
             answer=sentence(result),
-            summary=tables.drawn(summary_table(result), "summary", labels=labels, right=right),
-            worst=tables.drawn(numbers_table(result.worst()), "worst", labels=_LABELS, right=numeric, code=["fact"]),
+            summary=overview.drawn(summary_table(result), "summary", labels=labels, right=right),
+            worst=overview.drawn(numbers_table(result.worst()), "worst", labels=_LABELS, right=numeric, code=["fact"]),
             percentiles=histogram,
             forests=forests,
             left_out=None
             if far is None
-            else tables.drawn(numbers_table(far.head(10)), "left-out", labels=_LABELS, right=numeric, code=["fact"]),
+            else overview.drawn(numbers_table(far.head(10)), "left-out", labels=_LABELS, right=numeric, code=["fact"]),
             left_out_rows=0 if far is None else len(far),
             left_out_all=None
             if far is None
-            else tables.drawn(numbers_table(far), "left-out-all", labels=_LABELS, right=numeric, code=["fact"]),
+            else overview.drawn(numbers_table(far), "left-out-all", labels=_LABELS, right=numeric, code=["fact"]),
             used=use_in_words(result.evidence),
-            not_covered=tables.drawn(context, "not-covered", code=["fact"]) if len(context) else "Nothing.",
+            not_covered=overview.drawn(context, "not-covered", code=["fact"]) if len(context) else "Nothing.",
             assumed=ASSUMED,
             provenance=provenance_table(result.manifest),
             specs={figure.name: figure.spec for figure in (histogram, *forests)},

@@ -14,12 +14,12 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from vtrial import places
-from vtrial.errors import InputError
+from vtrial._support import paths
+from vtrial._support.errors import InputError
+from vtrial._support.validation import first_problem, plain_data, read_toml
 from vtrial.scenario import sweep
 from vtrial.scenario.sections import Design, TestSection
 from vtrial.scenario.solve import SolveSection
-from vtrial.validation import first_problem, plain_data, read_toml
 
 __all__ = ["Cell", "Design", "Scenario", "TestSection", "as_scenario", "check_cost", "from_dict", "load_scenario"]
 
@@ -98,7 +98,7 @@ def load_scenario(scenario: str | os.PathLike[str]) -> Scenario:
 
     Raises `InputError` that names file and key, what was given and what is allowed.
     """
-    file = places.scenario_file(scenario)
+    file = paths.scenario_file(scenario)
     where = str(scenario) if os.path.isfile(scenario) else f"scenarios/{file.name}"
     raw = read_toml(file, where)
     if not raw:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vtrial.errors import nearest
+from vtrial._support.errors import nearest
 from vtrial.model.endpoints import TIME_ENDPOINTS, watched
 from vtrial.model.vocabulary import CLOSES, END, OUTCOMES
 from vtrial.scenario.claims import check_closing, check_needed

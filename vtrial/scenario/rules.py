@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from vtrial.errors import nearest
+from vtrial._support.errors import nearest
 from vtrial.model.endpoints import LOOK_ENDPOINTS, TIME_ENDPOINTS, TimeEndpoint, Watched, watched
 from vtrial.model.vocabulary import CLOSES, Then
 from vtrial.scenario.calendar import Positive

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from vtrial._support.validation import plain_number
 from vtrial.model.endpoints import RATES, TIME_ENDPOINTS, Endpoint, Scale, TimeEndpoint
 from vtrial.model.vocabulary import ALL_ARMS, Allocation, Population, correlation_names
 from vtrial.scenario import consistent, names
@@ -13,7 +14,6 @@ from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
 from vtrial.scenario.looks import LookSection, MultiplicitySection
 from vtrial.scenario.rules import of_calendar
 from vtrial.scenario.tests import TestSection
-from vtrial.validation import plain_number
 
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vtrial.errors import InputError
+from vtrial._support.errors import InputError
 from vtrial.scenario.rules import described_names
 
 MAX_CELLS = 10_000

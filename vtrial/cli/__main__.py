@@ -1,0 +1,5 @@
+"""`python -m vtrial.cli.app`."""
+
+from vtrial.cli.app import main
+
+main()

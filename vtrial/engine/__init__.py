@@ -1,0 +1,1 @@
+"""Many trials, in blocks: the one place where programs are compiled."""

@@ -1,0 +1,1 @@
+"""A scenario and a study -> everything that a simulation needs: plan, numbers, worlds."""

@@ -1,0 +1,226 @@
+"""The answer of a design with looks, or of one that names the metrics that answer it (`answer`), in one sentence."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from vtrial._support.errors import InputError, nearest
+from vtrial.characteristics import stopping as looks
+from vtrial.characteristics import survival as curves
+from vtrial.characteristics.estimation import told
+from vtrial.characteristics.exact import fixed
+from vtrial.characteristics.table import metric_of_flag
+from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS, Endpoint
+from vtrial.protocol.build import Protocol
+from vtrial.report.words.general import capitalised, claim_of, error_in_words, estimate, listed, metric_in_words, point
+from vtrial.report.words.looks import headlines, look_in_words, stops_in_words
+from vtrial.report.words.worlds import world_in_words
+from vtrial.scenario.sections import Design
+from vtrial.trial.analysis.times import LANDMARKS
+
+if TYPE_CHECKING:
+    from vtrial.model.vocabulary import Then
+    from vtrial.workflows.result import Result
+
+MOST_CELLS = 4  # each of which the sentence tells of; of more, the first and the last
+_CLAUSES = {
+    "n.infused": "{} patients are infused on average",
+    "n.enrolled": "{} patients are enrolled on average",
+    "n.evaluated": "{} patients are in the analysis that ends the trial on average",
+    "n.not_infused": "{} patients are enrolled and not infused by its end on average",
+    "n.not_evaluated": "{} patients are infused and not in the analysis that ends it on average",
+    "duration": "the trial takes {} months on average",
+    "success": "the trial is a success with probability {}",
+}
+_OF_CURVES = (*TIME_ENDPOINTS, "follow_up", "retreated")
+
+
+def asked(result: "Result") -> list[str]:
+    """The metrics that answer the question: those that the scenario names; else rejections, stops and patients."""
+    design, protocol = result.scenario.design, result.protocols[0]
+    if design.answer:
+        return list(design.answer)
+    tests = [f"{test.name}.reject" for test in protocol.tests]
+    also = ["success"] if success_differs(result) else []
+    if not protocol.plan.looks:
+        return [*tests, *also] if also else []
+    stops = [metric for metric in headlines(protocol) if metric.startswith("stop.") and metric.count(".") == 1]
+    return [*tests, *also, *stops, "n.evaluated"]
+
+
+def success_differs(result: "Result") -> bool:
+    """Whether success is something else than that one test is shown, in some trial or by the exact probabilities."""
+    protocol, table = result.protocols[0], result.characteristics
+    if not looks.has_success(protocol):
+        return False
+    figures: Any = table[table["metric"] == "success"].set_index(["cell", "method"])["estimate"]
+    for test in protocol.tests:
+        same: Any = table[table["metric"] == f"{test.name}.reject"].set_index(["cell", "method"])["estimate"]
+        if same.index.equals(figures.index) and np.allclose(same, figures, rtol=0.0, atol=1e-12):
+            return False
+    return True
+
+
+def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
+    """Refuse an `answer` that names what no cell has. Raises `InputError` that names the metrics."""
+    for metric in design.answer:
+        for protocol in protocols:
+            if metric not in (names := known(protocol)):
+                shown = [name for name in names if name.partition(".")[0] not in _OF_CURVES]
+                curves = ", and those of curves such as pfs.median.q50" if len(shown) < len(names) else ""
+                raise InputError(
+                    f"{where}: answer names no metric '{metric}'{nearest(metric, names)} (metrics: {', '.join(shown)}"
+                    f"{curves})"
+                )
+
+
+def check_names(protocols: list[Protocol], where: str) -> None:
+    """Refuse a cell in which two metrics would have one name. Raises `InputError`."""
+    for protocol in protocols:
+        names = known(protocol)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{where}: two metrics would be named '{twice}'; rename the look, the test or the flag")
+
+
+def known(protocol: Protocol) -> list[str]:
+    """The metrics that a run of a protocol can have, in no order: also those that are known only where trials ended at
+    a look, or where exact answers exist."""
+    plan = protocol.plan
+    found = [f"{test.name}.reject" for test in plan.tests]
+    if protocol.worlds.size > 1 or plan.shifted:  # known where they are exact
+        over = ("worthwhile", *(f"reject.worlds.{q}" for q in ("q10", "q50", "q90")))
+        found += [f"{test.name}.{what}" for test in plan.tests for what in over]
+    if len(plan.tests) > 1 and not fixed.is_chain(plan.tests):
+        found.append("all.reject")
+    if plan.tests and not plan.mix and not any(test.timed for test in plan.tests):
+        found.append("familywise.error")
+    if looks.has_success(protocol):
+        found.append("success")
+    found += ["n.enrolled", "n.infused"]
+    found += [f"{e}.{part}" for e in plan.endpoints for part in ("rate", "rate.q025", "rate.q975", "enrolled.rate")]
+    found += [f"{metric_of_flag(flag)}.rate" for flag in plan.flags]
+    if plan.looks:
+        found += _of_looks(protocol)
+    if plan.curves:
+        found += ["retreated.n", "retreated.responses", *(f"follow_up.{q}" for q in ("q025", "q50", "q975"))]
+    in_place = ("ne", "true", "bound.low", "bound.high")
+    rates = [*plan.endpoints, *map(metric_of_flag, plan.flags)]
+    found += [f"{name}.rate.{part}" for name in rates for part in in_place]
+    for stem in (curves.name(protocol, curve) for curve in plan.curves):
+        found += [f"{stem}.s{month}.{part}" for month in LANDMARKS for part in in_place]
+        found += [f"{stem}.n", f"{stem}.events", f"{stem}.median.width.q50", *(f"{stem}.s{m}" for m in LANDMARKS)]
+        parts = ("median", "median.low", "median.high")
+        found += [f"{stem}.{part}.{q}" for part in parts for q in ("q025", "q50", "q975", "nr", "ne")]
+    return found
+
+
+def _of_looks(protocol: Protocol) -> list[str]:
+    plan, sections = protocol.plan, looks.groups(protocol)
+    found = [f"stop.{then}" for then in looks.outcomes(protocol)]
+    for section, places in sections.items():
+        found += [f"stop.{section}.{then}" for then in looks.decided_by(protocol, places)]
+        for place in places if len(places) > 1 else []:
+            found += [f"stop.{plan.looks[place].name}.{then}" for then in looks.decided_by(protocol, [place])]
+    found += ["n.evaluated", "n.not_infused", "n.not_evaluated"]
+    if plan.in_calendar:
+        found += ["duration", "duration.q025", "duration.q975"]
+    ends = ["", *(f".{name}" for name in sections if not plan.looks[sections[name][0]].final), f".{looks.END}"]
+    if not plan.mix:
+        judged = [*told(protocol), *(f"{e}.median" for e in TIME_ENDPOINTS if (e, "all") in plan.curves)]
+        found += [f"{e}.{what}{end}" for e in judged for what in ("bias", "coverage") for end in ends]
+    return found
+
+
+def sentence(result: "Result") -> str:
+    """The answer: each metric of `asked` in each cell of a small sweep, else in the first and the last."""
+    cells, metrics = result.scenario.cells, asked(result)
+    trials = _trials(result.scenario.design.simulation.trials)
+    error = "± is one Monte Carlo standard error"
+    if len(cells) == 1:
+        said = _joined(clause(result, metric, figure(result, metric, 0)) for metric in metrics)
+        return capitalised(f"{said}, {where_in_words(result, 0)} ({trials}; {error}).")
+    shown = list(range(len(cells))) if len(cells) <= MOST_CELLS else [0, len(cells) - 1]
+    first = _joined(clause(result, metric, figure(result, metric, 0)) for metric in metrics)
+    parts = [f"{where_in_words(result, 0)}, {first}"]
+    for cell in shown[1:]:
+        figures = [figure(result, metric, cell, short=True) for metric in metrics]
+        parts.append(
+            f"{where_in_words(result, cell)}, {'it is' if len(figures) == 1 else 'these are'} {listed(figures)}"
+        )
+    between = "; " if len(shown) == len(cells) else "; ...; "
+    swept = any(key.startswith("world.") for key in result.scenario.swept)
+    rest = "" if swept else f", {world_in_words(result.protocols)}"
+    return capitalised(f"{between.join(parts)}{rest} ({trials} a cell; {error}).")
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count:,} trials"
+
+
+def _joined(parts: Any) -> str:
+    *most, last = parts
+    return f"{', '.join(most)}, and {last}" if most else last
+
+
+def clause(result: "Result", metric: str, value: str) -> str:
+    """A metric's value as a part of a sentence: "the trial stops for futility with probability 0.7"."""
+    protocol = result.protocols[0]
+    name, _, rest = metric.partition(".")
+    if metric in _CLAUSES:
+        return _CLAUSES[metric].format(value)
+    if rest == "reject" and name in {test.name for test in protocol.tests}:
+        chain = [name]
+        while before := next(test.after for test in protocol.tests if test.name == chain[0]):
+            chain.insert(0, before)
+        verb = "is" if len(chain) == 1 else "are"
+        return f"{' and then '.join(claim_of(result, one) for one in chain)} {verb} shown with probability {value}"
+    if name == "stop":
+        where, _, then = rest.rpartition(".")
+        at = f" at '{where}'" if where else ""
+        return f"the trial {stops_in_words(protocol, cast('Then', then), where)}{at} with probability {value}"
+    heading, words = metric_in_words(result, metric)
+    if name in protocol.plan.endpoints and not look_in_words(protocol, metric):
+        words = f"rate of {WORDS[cast(Endpoint, name)]} ({words})"
+    elif name in _OF_CURVES:
+        words = f"{heading.removesuffix(', months').lower()} ({words})"
+    return f"{words}: {value}"
+
+
+def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> str:
+    """An estimate with its Monte Carlo error, and the exact value where there is one. short: with what it counts."""
+    table: Any = result.characteristics[result.characteristics["cell"] == cell]
+    rows: Any = table[table["metric"] == metric].set_index("method")
+    if rows.empty:
+        return "not known (not in these trials, or not exactly)"
+    method = "simulated" if "simulated" in rows.index else "exact"
+    row = rows.loc[method]
+    unit = _unit(metric)
+    digits = 4 if unit is None else 2
+    known, error = "", error_in_words(row, digits)
+    if method == "exact":
+        known, error = ("exact", "") if row["mcse"] == 0.0 else (", exact but for the number of draws", error)
+    elif "exact" in rows.index:
+        known = f", exact {float(rows.at['exact', 'estimate']):.{digits}f}"
+    value = estimate(float(row["estimate"]), digits)
+    return f"{value} ({error}{known}){f' {unit}' if short and unit else ''}"
+
+
+def _unit(metric: str) -> str | None:
+    """What a metric counts; None for a probability, or a rate."""
+    if metric.startswith("n.") or metric.endswith((".n", ".events", ".responses")):
+        return "patients"
+    shares = metric.endswith((".ne", ".nr")) or ".coverage" in metric
+    months = metric.startswith(("duration", "follow_up")) or (".median." in metric and not shares)
+    return "months" if months else None
+
+
+def where_in_words(result: "Result", cell: int) -> str:
+    """The worlds, and whatever else is swept, of a cell: "where the true rate of response (PR or better) is 50%"."""
+    one = result.scenario.cells[cell]
+    if not one.swept:
+        return world_in_words([result.protocols[cell]])
+    truths = [key for key in one.swept if f"{key}.".startswith("world.truth.")]
+    others = {key: value for key, value in one.swept.items() if key not in truths}
+    parts = [world_in_words([result.protocols[cell]])] if truths else []
+    return ", ".join([*parts, *([f"at {point(others)}"] if others else [])])

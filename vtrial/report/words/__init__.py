@@ -1,0 +1,1 @@
+"""Names of metrics, endpoints, looks and worlds, as a reader knows them."""

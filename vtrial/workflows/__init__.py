@@ -1,0 +1,1 @@
+"""What a user does: run, solve, decide (`monitor`), replicate, datasets; and the files that are written."""

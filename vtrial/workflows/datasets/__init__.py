@@ -1,0 +1,1 @@
+"""One simulated trial as ADaM-like datasets."""

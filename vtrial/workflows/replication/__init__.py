@@ -1,0 +1,1 @@
+"""The paper's own numbers against replications of its trial: `replicate`."""
