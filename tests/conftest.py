@@ -21,7 +21,8 @@ from tests.snapshots import comparing, keeping
 from vtrial._support import paths
 from vtrial.evidence import Evidence
 from vtrial.model.posterior import Posterior
-from vtrial.workflows.result import Result, keep_compiled_programs
+from vtrial.workflows.compiled_programs import keep_compiled_programs
+from vtrial.workflows.result import Result
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 keep_compiled_programs()

@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from vtrial.workflows.datasets.datasets import datasets as datasets_of
     from vtrial.workflows.monitor.decide import Verdict, decide
     from vtrial.workflows.replication.replicate import Replication, replicate
-    from vtrial.workflows.result import Result, run
+    from vtrial.workflows.result import Result
+    from vtrial.workflows.run import run
     from vtrial.workflows.saved import SavedResult, load_result
     from vtrial.workflows.solve import Solution, solve
 
@@ -96,7 +97,7 @@ _HOME = {
     "SavedResult": ("vtrial.workflows.saved", "SavedResult"),
     "load_scenario": ("vtrial.scenario", "load_scenario"),
     "proportion_interval": ("vtrial.boundaries.intervals", "proportion_interval"),
-    "run": ("vtrial.workflows.result", "run"),
+    "run": ("vtrial.workflows.run", "run"),
     "Solution": ("vtrial.workflows.solve", "Solution"),
     "solve": ("vtrial.workflows.solve", "solve"),
     "size_and_power": ("vtrial.boundaries.one_sample", "size_and_power"),

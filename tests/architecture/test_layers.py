@@ -30,6 +30,7 @@ HEIGHT = {folder: height for height, layer in enumerate(LAYERS) for folder in la
 FITTING = {"pymc", "pytensor", "nutpie", "arviz"}
 SIMULATING = {"jax", "numpy"}
 STANDARD = {"collections", "dataclasses", "enum", "functools", "itertools", "math", "typing"}
+UP = {("vtrial.workflows.views", "report")}  # how a result shows itself: in functions alone
 WITH_JAX = {"vtrial.model.world", "vtrial.model.multistate"}  # of `model`; all else there is plain, or takes `xp`
 
 
@@ -52,7 +53,7 @@ def lawful(found: Import) -> bool:
             return library in SIMULATING | STANDARD | (set() if here == "trial" else {"concurrent", "os"})
         return here != "model" or library != "jax" or found.module in WITH_JAX
     there = folder(found.of)
-    if found.module == "vtrial" or here == there:
+    if found.module == "vtrial" or here == there or (found.module, there) in UP:
         return True
     if here == "trial" and there != "model":
         return False

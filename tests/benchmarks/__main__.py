@@ -24,7 +24,7 @@ from tests import REFERENCE
 from tests.benchmarks import looks
 from tests.benchmarks.measuring import REPEATS, in_turn, line, missed, of_r, protocol, r_has, seconds, simulate
 from vtrial.protocol.build import prepare
-from vtrial.workflows import result
+from vtrial.workflows.compiled_programs import keep_compiled_programs
 
 
 def full_trials() -> None:
@@ -110,7 +110,7 @@ def million_trials() -> None:
     """
     code = (
         "import resource, statistics\n"
-        "from vtrial.workflows.result import keep_compiled_programs\n"
+        "from vtrial.workflows.compiled_programs import keep_compiled_programs\n"
         "from tests.benchmarks.__main__ import protocol, seconds, simulate\n"
         "keep_compiled_programs(); p = protocol('karmma'); simulate(p, 1000)()\n"
         "tenths = [seconds(simulate(p, 100_000)) for _ in range(3)]\n"
@@ -186,7 +186,7 @@ def from_the_shell() -> None:
 
 
 def main() -> None:
-    result.keep_compiled_programs()
+    keep_compiled_programs()
     print(f"{os.cpu_count()} cores, {platform.machine()}, {jax.devices()[0].device_kind}, jax {jax.__version__}")
     measures = (
         full_trials, everything, count_design, looks.run_all, survival_design, exported, from_the_shell, million_trials

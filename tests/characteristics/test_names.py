@@ -9,11 +9,10 @@ import pytest
 
 import vtrial
 from vtrial import scenario
-from vtrial.characteristics import survival, table
+from vtrial.characteristics import metrics, survival, table
 from vtrial.characteristics.monte_carlo import row
 from vtrial.model.descriptors import CORE
 from vtrial.model.endpoints import ENDPOINTS
-from vtrial.report.headline import looks as answer_of_looks
 from vtrial.report.words import general as words
 from vtrial.workflows.result import Result
 
@@ -54,7 +53,7 @@ def test_a_flag_and_an_endpoint_of_one_name_are_two_metrics():
     assert value["vgpr.rate"] == pytest.approx(9 / 20)
     assert value["flag.vgpr.rate"] == pytest.approx(4 / 20)
     assert (value["orr.rate"], value["flag.orr.rate"]) == pytest.approx((14 / 20, 13 / 20))
-    assert set(rows["metric"]) <= set(answer_of_looks.known(PROTOCOL))
+    assert set(rows["metric"]) <= set(metrics.known(PROTOCOL))
 
 
 def test_columns_of_trials_have_names_of_their_own():
@@ -124,6 +123,6 @@ def test_a_collision_is_refused_when_a_scenario_is_read(changes: Any, message: s
 
 def test_a_collision_that_only_the_cell_shows_is_refused_before_it_is_simulated():
     twice: Any = SimpleNamespace(**vars(PROTOCOL) | {"plan": SimpleNamespace(**vars(PLAN) | {"flags": ("x", "x")})})
-    answer_of_looks.check_names([PROTOCOL], "here")
+    metrics.check_names([PROTOCOL], "here")
     with pytest.raises(vtrial.InputError, match=r"here: two metrics would be named 'flag\.x\.rate'"):
-        answer_of_looks.check_names([twice], "here")
+        metrics.check_names([twice], "here")

@@ -25,7 +25,7 @@ from tests import ROOT
 from vtrial.characteristics.monte_carlo import COLUMNS
 from vtrial.cli import app, console
 from vtrial.model.posterior import Posterior
-from vtrial.workflows import result
+from vtrial.workflows import run as running
 from vtrial.workflows.result import FILES
 
 VTRIAL = (sys.executable, "-m", "vtrial.cli")
@@ -535,7 +535,7 @@ def test_ctrl_c_that_a_callback_swallows_still_ends_the_run(
         progress("simulating", 1, 10)
         pytest.fail("the run went on")
 
-    monkeypatch.setattr(result, "run", swallowing)
+    monkeypatch.setattr(running, "run", swallowing)
     said = call("run", "karmma", "--out", "out")
     assert (said.status, said.err) == (130, "error: interrupted; nothing half-written was left\n")
 
@@ -545,7 +545,7 @@ def test_ctrl_c_leaves_no_empty_folders(call: Call, tmp_path: Path, monkeypatch:
         assert everything_in(tmp_path) == [], "a process killed now would leave it"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(result, "run", interrupted)
+    monkeypatch.setattr(running, "run", interrupted)
     said = call("run", "karmma", "--out", "deep/out")
     assert (said.status, said.err) == (130, "error: interrupted; nothing half-written was left\n")
     assert everything_in(tmp_path) == []

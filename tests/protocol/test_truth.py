@@ -15,8 +15,9 @@ from vtrial.model.parameters import DAYS, Rate
 from vtrial.model.posterior import Posterior
 from vtrial.model.world import World
 from vtrial.protocol import truth
-from vtrial.protocol.build import Protocol, planned, prepare
+from vtrial.protocol.build import Protocol, prepare
 from vtrial.protocol.planned import Planned
+from vtrial.protocol.worlds import planned_of
 
 TRIALS = 1000
 
@@ -46,7 +47,7 @@ def free_at_four(protocol: Protocol, world: World, *, latent: bool) -> tuple[flo
 def test_a_stated_median_is_the_median(
     protocol: Protocol, evidence: Evidence, posterior: Posterior, latent: bool, shape: str
 ) -> None:
-    patients = planned(protocol.design, evidence, posterior, "x")
+    patients = planned_of(protocol.design, evidence, posterior, "x")
     worlds = truth.at_pfs_median(4.0, truth.posterior_mean(posterior), patients, "x", latent=latent)
     world = worlds[0 if shape == "exponential" else 1]
     share, error = free_at_four(protocol, world, latent=latent)

@@ -20,8 +20,8 @@ from vtrial.model.parameters import DAYS
 from vtrial.model.posterior import Posterior
 from vtrial.protocol import truth
 from vtrial.protocol.build import Protocol, prepare
-from vtrial.protocol.build import planned as planned_of
 from vtrial.protocol.case_mix import CaseMix
+from vtrial.protocol.worlds import planned_of
 from vtrial.report.words.worlds import planned_patients, world_in_words
 from vtrial.scenario import from_dict
 from vtrial.trial.patients import covariates

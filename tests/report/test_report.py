@@ -16,6 +16,7 @@ from vtrial.report.charts import histogram, rates
 from vtrial.report.page import html
 from vtrial.report.tables import assumptions, overview, sizes
 from vtrial.report.words import general as words
+from vtrial.scenario.wording import percent
 from vtrial.workflows.result import Result
 
 # What may look like an address in the page: the paper's DOI, and names that nothing fetches.
@@ -318,7 +319,7 @@ def test_reports_of_other_scenarios() -> None:
 
 
 def test_words() -> None:
-    assert words.percent(0.125) == "12.5%"
-    assert words.percent(0.07) == "7%"
+    assert percent(0.125) == "12.5%"
+    assert percent(0.07) == "7%"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
     assert words.capitalised("response") == "Response"

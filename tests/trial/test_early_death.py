@@ -15,11 +15,11 @@ from vtrial.model.parameters import DAYS, EARLY
 from vtrial.model.posterior import Posterior
 from vtrial.protocol.build import Protocol, in_worlds
 from vtrial.protocol.truth import posterior_mean
-from vtrial.report.tables.patients import cohort_table
 from vtrial.scenario import from_dict
 from vtrial.trial.patients.cohort import FATAL
 from vtrial.trial.run import at_cut
 from vtrial.workflows.datasets.rows import Trial, adverse_events, responses, subjects
+from vtrial.workflows.patients import cohort_table
 
 SEED = 3
 GRADE5 = ["crs.grade5", "neurotoxicity.grade5"]

@@ -13,7 +13,7 @@ from vtrial.model import posterior as kept
 from vtrial.model.posterior import Posterior
 from vtrial.scenario import from_dict
 from vtrial.workflows import cells
-from vtrial.workflows.result import keep_compiled_programs
+from vtrial.workflows.compiled_programs import keep_compiled_programs
 
 SMALL = {
     "world": {"truth": {"orr": 0.65}},

@@ -65,10 +65,10 @@ def test_without_an_exact_path_all_sizes_come_from_one_simulation() -> None:
     assert (found.table["method"] == "simulated").all()
     assert found.low <= found.value <= found.high
     from vtrial.engine import run as engine
-    from vtrial.workflows import result
+    from vtrial.workflows.run import run
 
     engine.traced = 0
-    result.run({**two, "sweep": {"cohort.infused": list(range(40, 81, 4))}})
+    run({**two, "sweep": {"cohort.infused": list(range(40, 81, 4))}})
     assert engine.traced <= 1
 
 

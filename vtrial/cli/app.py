@@ -119,11 +119,12 @@ def run(
     asked = load_scenario(scenario)  # before JAX and the report, which take seconds to come: a typo is answered at once
     from vtrial.report.headline import answer
     from vtrial.report.tables import comparisons
-    from vtrial.workflows import result as room
+    from vtrial.workflows.result import FILES
+    from vtrial.workflows.run import run as simulate
 
     folder = out_folder or Path("results") / asked.name
-    with working(folder, room.FILES) as step:
-        result = room.run(asked, trials=trials, seed=seed, progress=step)
+    with working(folder, FILES) as step:
+        result = simulate(asked, trials=trials, seed=seed, progress=step)
     design = result.scenario.design
     out.print(f"[bold]{plain(design.title or asked.name)}[/]")
     if design.question:

@@ -10,22 +10,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from scipy.special import logit
 
 from vtrial._support.errors import InputError
 from vtrial.evidence import Evidence
 from vtrial.evidence.flags import column_of
 from vtrial.model.descriptors import DELIVERED, EXPANSION
-from vtrial.model.dose_response import Step, log2_dose
+from vtrial.model.dose_response import log2_dose
 from vtrial.model.endpoints import ENDPOINTS, TIME_ENDPOINTS, Endpoint, systems_of
 from vtrial.model.posterior import Posterior
 from vtrial.model.world import World, permuted
-from vtrial.protocol import calendar, reachable, truth
+from vtrial.protocol import calendar, reachable
 from vtrial.protocol import looks as rules
 from vtrial.protocol.arms import allocation_cutoffs, capacity_for, correlations, doses_of, size_of_cohort
 from vtrial.protocol.covariates import asked_of, dose_window, expanding, flags_of, mix_of, mixed
-from vtrial.protocol.planned import Planned, dose_mix, fitted_infused, in_the_enrolled
+from vtrial.protocol.planned import dose_mix
 from vtrial.protocol.tests import Levels
+from vtrial.protocol.worlds import worlds_of
 from vtrial.scenario import MAX_PATIENTS, Cell, Design, TestSection
 from vtrial.trial.decisions import TestPlan
 from vtrial.trial.patients.cohort import TOXICITIES
@@ -90,7 +90,7 @@ def prepare(
 
     Raises `InputError` for what the study cannot support.
     """
-    worlds = _worlds(cell.design, evidence, posterior, where)
+    worlds = worlds_of(cell.design, evidence, posterior, where)
     order = permuted(worlds, cell.design.simulation.seed)
     ess = posterior.ess if worlds.size > 1 else math.inf
     return in_worlds(cell, evidence, order, ess, where=where, capacity=capacity, visits=visits, also=also)
@@ -212,44 +212,6 @@ def _modelled(looks: rules.Looks, evidence: Evidence, where: str) -> None:
         raise InputError(
             f"{where}: [[look]]: study '{evidence.study}' {evidence.why_not('survival')}, which looks need"
         )
-
-
-def _worlds(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> World:
-    stated = design.world.truth
-    if stated == "posterior":
-        worlds = World(
-            posterior.intercept.copy(), posterior.slope.copy(), posterior.survival, posterior.flags, posterior.measures
-        )
-    elif stated == "posterior-mean":
-        worlds = truth.posterior_mean(posterior)
-    else:
-        worlds = truth.fixed(stated, posterior, evidence, where, planned(design, evidence, posterior, where))
-    if design.cohort.attrition != "fitted":
-        with np.errstate(divide="ignore"):
-            worlds.intercept[:, Step.INFUSED] = logit(1.0 - design.cohort.attrition)
-    return worlds
-
-
-def planned(design: Design, evidence: Evidence, posterior: Posterior, where: str) -> Planned:
-    """The infused patients that a design plans. Raises `InputError` as `prepare`."""
-    (doses, shares), mix = doses_of(design, evidence, where), mix_of(design, evidence, where)
-    (target, size), allocation = size_of_cohort(design, evidence, shares), design.arm[0].allocation
-    mean = truth.posterior_mean(posterior)
-    infused = fitted_infused(mean.intercept[0])
-    if design.cohort.attrition != "fitted":
-        infused = 1.0 - design.cohort.attrition
-    if allocation == "fixed" and target == "enrolled":
-        infused = sum(shares) / size
-    described = evidence.flags.needed(mix).first(mix)
-    return Planned(
-        evidence=evidence,
-        doses=doses,
-        share=dose_mix(allocation, shares, allocation_cutoffs(allocation, shares, size)),
-        infused=infused,
-        enrolled=in_the_enrolled(design.test),
-        mixed=mixed(asked_of(mean, evidence, described), design, evidence, mix) if mix else None,
-        visits=calendar.visits_of(design, evidence, where) if "survival" in evidence.systems else None,
-    )
 
 
 def _endpoints(design: Design, evidence: Evidence, where: str) -> tuple[Endpoint, ...]:

@@ -14,15 +14,15 @@ from pydantic import ValidationError
 from vtrial._support.errors import InputError, nearest
 from vtrial._support.validation import first_problem
 from vtrial.characteristics import plausibility
+from vtrial.characteristics.metrics import known
 from vtrial.characteristics.table import exact_rows
 from vtrial.model.vocabulary import in_figures
 from vtrial.protocol.build import Protocol
-from vtrial.report.headline.looks import known
 from vtrial.scenario import Scenario, as_scenario, from_dict
 from vtrial.scenario.solve import SolveSection
 from vtrial.scenario.sweep import shown
 from vtrial.workflows.cells import prepared
-from vtrial.workflows.result import run
+from vtrial.workflows.run import run
 
 Progress = Callable[[str, int, int], None]
 

@@ -218,7 +218,7 @@ def told(
     Raises `InputError` for a trial or cell that is not there, or where there are no looks.
     """
     from vtrial.workflows.cells import prepared
-    from vtrial.workflows.result import keep_compiled_programs
+    from vtrial.workflows.compiled_programs import keep_compiled_programs
 
     asked = as_scenario(scenario)
     if seed is not None:

@@ -12,7 +12,7 @@ from vtrial.characteristics.stopping import END
 from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.model.endpoints import TimeEndpoint
 from vtrial.report.charts.rates import COLOURS
-from vtrial.report.words.general import claim, percent
+from vtrial.scenario.wording import claim, percent
 
 if TYPE_CHECKING:
     from vtrial.protocol.build import Protocol

@@ -8,7 +8,8 @@ import pandas as pd
 
 from vtrial.characteristics.table import WORTHWHILE
 from vtrial.report.charts.figures import Figure, drawn
-from vtrial.report.words.general import claim, claim_of, error_in_words, point
+from vtrial.report.words.general import claim_of, error_in_words, point
+from vtrial.scenario.wording import claim
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result

@@ -14,7 +14,7 @@ from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.rule_bounds import patients_at
 from vtrial.report.tables.overview import MOST_ROWS, drawn
-from vtrial.report.words.general import METHODS, percent, point
+from vtrial.report.words.general import point
 from vtrial.report.words.looks import counted_in_words, when_in_words
 from vtrial.scenario.rules import (
     ConditionalRule,
@@ -27,6 +27,7 @@ from vtrial.scenario.rules import (
     ToxicityRule,
     forecast_of,
 )
+from vtrial.scenario.wording import METHODS, percent
 from vtrial.trial.decisions import RulePlan
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from vtrial.model.endpoints import TimeEndpoint
 from vtrial.model.vocabulary import in_figures
 from vtrial.model.world import World
 from vtrial.protocol import truth
-from vtrial.protocol.build import Protocol, planned
+from vtrial.protocol.build import Protocol
+from vtrial.protocol.worlds import planned_of
 from vtrial.report.tables.overview import drawn
 from vtrial.report.words.general import error_in_words
 
@@ -40,7 +41,7 @@ def sizes_of_times(result: "Result") -> pd.DataFrame:
     tests = [test for test in protocol.tests if test.endpoint == "pfs"]
     numbers = dataclasses.replace(protocol.numbers, between_trial_sd=np.float32(0.0))
     where, mean = result.scenario.where, truth.posterior_mean(result.posterior)
-    patients = planned(protocol.design, result.evidence, result.posterior, where) if tests else None
+    patients = planned_of(protocol.design, result.evidence, result.posterior, where) if tests else None
     for null in dict.fromkeys(test.null for test in tests):
         for scale in ("documented", "latent"):
             try:

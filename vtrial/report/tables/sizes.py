@@ -13,8 +13,9 @@ from vtrial.characteristics.exact.size import size_of
 from vtrial.characteristics.stopping import END
 from vtrial.protocol.build import Protocol
 from vtrial.report.tables.overview import MOST_ROWS, drawn
-from vtrial.report.words.general import number, percent
+from vtrial.report.words.general import number
 from vtrial.scenario import TestSection
+from vtrial.scenario.wording import percent
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result

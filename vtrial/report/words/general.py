@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,8 +13,8 @@ from vtrial.model.endpoints import ENDPOINTS, TIME_ENDPOINTS, WORDS, Endpoint
 from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED
 from vtrial.report.words.looks import look_in_words
-from vtrial.scenario import TestSection
 from vtrial.scenario.sweep import shown
+from vtrial.scenario.wording import claim
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result
@@ -40,7 +40,6 @@ _OVER_WORLDS = {
     "worthwhile": f"share of worlds in which it is true and shown with probability {WORTHWHILE:g} or more",
 }
 MC_LIMITS = ("mc_low", "mc_high")  # columns of the 95% Monte Carlo limits
-METHODS = {"log-rank": "one-sample log-rank", "median": "lower limit of the Kaplan-Meier median"}
 _OVER_TRIALS = {
     "q025": "2.5% quantile over trials",
     "q50": "median over trials",
@@ -81,24 +80,9 @@ _OF_RETREATED = {
 _DEPTHS = {"none": ", no response", "pr": ", best response PR", "vgpr": ", VGPR", "cr": ", CR or better"}
 
 
-def percent(rate: float) -> str:
-    """A stated rate as a percentage, without rounding what was stated: 0.125 is "12.5%"."""
-    return f"{100 * rate:.6g}%"
-
-
 def capitalised(text: str) -> str:
     """The text with its first letter large, the rest as it is."""
     return text[:1].upper() + text[1:]
-
-
-def claim(test: TestSection, null: float | None) -> str:
-    """What a test's rejection shows: "CR or better > 10%"; without a null, where it varies, "... > its null"."""
-    sign = ">" if test.alternative == "greater" else "<"
-    if test.timed:
-        median = "its null" if null is None else f"{null:g} months"
-        return f"{test.endpoint.upper()} median > {median} ({METHODS[test.method]})"
-    whom = " of the enrolled" if test.population == "enrolled" else ""
-    return f"{WORDS[cast(Endpoint, test.endpoint)]}{whom} {sign} {'its null' if null is None else percent(null)}"
 
 
 def claim_of(result: "Result", name: str) -> str:

@@ -12,7 +12,8 @@ from vtrial.protocol import calendar
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.planned import Planned, in_the_enrolled
 from vtrial.protocol.truth import of_the_enrolled
-from vtrial.report.words.general import listed, percent
+from vtrial.report.words.general import listed
+from vtrial.scenario.wording import percent
 
 MOST_LOOKS = 3  # whose true rates are told
 _ALIKE = 5e-4  # true rates that are printed alike

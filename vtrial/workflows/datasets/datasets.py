@@ -26,9 +26,9 @@ from vtrial.protocol.build import prepare
 from vtrial.scenario import Scenario, as_scenario, check_cost
 from vtrial.scenario.written import as_toml
 from vtrial.trial.run import at_cut
+from vtrial.workflows.compiled_programs import keep_compiled_programs
 from vtrial.workflows.datasets.rows import Trial, adverse_events, characteristics, responses, subjects, times
 from vtrial.workflows.files import SCENARIO, provenance, text_part
-from vtrial.workflows.result import keep_compiled_programs
 
 NAMES = ("ADSL", "ADRS", "ADTTE", "ADAE", "ADCH")
 START = date(2025, 1, 1)  # of a study that does not say when it began

@@ -5,6 +5,7 @@ from typing import Any
 
 from vtrial.model.vocabulary import CLOSES
 from vtrial.scenario import TestSection
+from vtrial.scenario.wording import claim
 from vtrial.workflows.monitor.data import Analysis, Data
 from vtrial.workflows.monitor.tables import Tables
 
@@ -65,8 +66,6 @@ def sentence(
 
 
 def _claimed(test: TestSection, rejected: bool) -> str:
-    from vtrial.report.words.general import claim
-
     return f"{claim(test, test.null)} is {'shown' if rejected else 'not shown'}"
 
 

@@ -21,14 +21,15 @@ from vtrial._support.folders import MANIFEST, Part, save, save_file
 from vtrial.evidence import Evidence
 from vtrial.fitting.cache import posterior_of
 from vtrial.model.posterior import Posterior
+from vtrial.workflows import views
+from vtrial.workflows.compiled_programs import keep_compiled_programs
 from vtrial.workflows.files import provenance, table_part, text_part
 from vtrial.workflows.replication.coverage import coverage
 from vtrial.workflows.replication.left_out import left_out as refitted_without
 from vtrial.workflows.replication.predicted import compared, predicted
-from vtrial.workflows.result import keep_compiled_programs
 
 if TYPE_CHECKING:
-    from vtrial.report.charts.rates import Chart
+    from vtrial.workflows.views import Chart
 
 REPLICATION, LEFT_OUT, REPORT = "replication.csv", "left-out.csv", "replication.html"
 FILES = (REPLICATION, REPORT, MANIFEST)  # and LEFT_OUT, where it was asked for
@@ -92,33 +93,25 @@ class Replication:
 
     def plot_forest(self, system: str | None = None) -> "Chart":
         """Published dots on predictive bars, a panel a system. Raises `InputError` for a system that is not there."""
-        from vtrial.report import replicated
-
         known = list(dict.fromkeys(self.covered["system"]))
         if system is not None and system not in known:
             raise InputError(f"no fact of system '{system}' is covered (known: {', '.join(known)})")
-        return replicated.forest(self, system)
+        return views.forest(self, system)
 
     def plot_percentiles(self) -> "Chart":
         """Percentiles of the published numbers among their replications."""
-        from vtrial.report import replicated
-
-        return replicated.percentiles(self)
+        return views.percentiles(self)
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Write the report, one self-contained HTML file, whole or not at all."""
-        from vtrial.report.replicated import html
-
-        return save_file(path, text_part(REPORT, lambda: html(self)).write)
+        return save_file(path, text_part(REPORT, lambda: views.page_of_replication(self)).write)
 
     def parts(self) -> list[Part]:
         """The files of `save`, but for manifest.json."""
-        from vtrial.report.replicated import html
-
         return [
             table_part(REPLICATION, self.table),
             *([] if self.left_out is None else [table_part(LEFT_OUT, self.left_out)]),
-            text_part(REPORT, lambda: html(self)),
+            text_part(REPORT, lambda: views.page_of_replication(self)),
         ]
 
     def save(self, out: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,97 @@
+"""How a result shows itself: the one way up to `report`, which is imported when it is first asked for.
+
+Each function hands on to the one of `report` that it names.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vtrial.report.charts.rates import Chart
+    from vtrial.workflows.replication.replicate import Replication
+    from vtrial.workflows.result import Result
+
+
+def sentence(result: "Result") -> str:
+    """The answer in one sentence."""
+    from vtrial.report.headline.answer import sentence
+
+    return sentence(result)
+
+
+def notebook(result: "Result") -> str:
+    """The answer as HTML, for a notebook."""
+    from vtrial.report.headline.answer import notebook
+
+    return notebook(result)
+
+
+def page(result: "Result") -> str:
+    """The report, one self-contained HTML file."""
+    from vtrial.report.page import html
+
+    return html(result)
+
+
+def fit(result: "Result") -> "Chart":
+    """Published against fitted rates by dose."""
+    from vtrial.report.charts import rates
+
+    return rates.fit(result)
+
+
+def power(result: "Result") -> "Chart":
+    """Rejection probabilities over what was swept."""
+    from vtrial.report.charts import rates
+
+    return rates.power(result)
+
+
+def survival(result: "Result", endpoint: str, cell: int) -> "Chart":
+    """Kaplan-Meier curves of an endpoint over the trials."""
+    from vtrial.report.charts.survival import fan
+
+    return fan(result, endpoint, cell=cell)
+
+
+def states(result: "Result", cell: int) -> "Chart":
+    """The share of patients in each state over time."""
+    from vtrial.report.charts.survival import states
+
+    return states(result, cell=cell)
+
+
+def patients(result: "Result", trial: int, cell: int) -> "Chart":
+    """The patients of one trial, a bar each."""
+    from vtrial.report.charts.swimmer import swimmer
+
+    return swimmer(result, trial, cell=cell)
+
+
+def trial_log(table: "pd.DataFrame", trial: int) -> "Chart":
+    """What each look of one trial saw, against the bounds."""
+    from vtrial.report.charts.trial_log import story
+
+    return story(table, trial)
+
+
+def page_of_replication(replication: "Replication") -> str:
+    """The report of a replication, one self-contained HTML file."""
+    from vtrial.report.replicated import html
+
+    return html(replication)
+
+
+def forest(replication: "Replication", system: str | None) -> "Chart":
+    """Published dots on predictive bars."""
+    from vtrial.report.replicated import forest
+
+    return forest(replication, system)
+
+
+def percentiles(replication: "Replication") -> "Chart":
+    """Percentiles of the published numbers among their replications."""
+    from vtrial.report.replicated import percentiles
+
+    return percentiles(replication)
