@@ -4,12 +4,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special
 
+from vtrial._support.arrays import Array
 from vtrial._support.errors import InputError
-
-Array = NDArray[np.float64]
 
 _FAR = 9.0  # standard deviations beyond which nothing is integrated: 1e-19
 _PANELS = 128  # at most

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vtrial._support.arrays import Array
 from vtrial._support.errors import InputError, nearest
 from vtrial.boundaries.binomial import inside
-
-Array = NDArray[np.float64]
 
 _MOST = 6  # tests
 _SLACK = 1e-9  # by which shares that are written in decimals may sum to more than 1

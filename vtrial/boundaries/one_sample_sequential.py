@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +12,8 @@ from vtrial.boundaries.binomial import ROUNDING, inside, looks_of
 from vtrial.boundaries.multistage import Multistage, after, multistage
 from vtrial.boundaries.predictive import Alternative
 from vtrial.boundaries.spending import Bounds, Kind, spending_bounds, spent, stopping_looks
-from vtrial.model.vocabulary import Spending
+from vtrial.model.vocabulary import SizedMethod, Spending
 
-Method = Literal["normal", "exact"]
 Counts = NDArray[np.int64]
 
 
@@ -48,7 +47,7 @@ def sequential_design(
     alpha: float,
     kind: Kind,
     gamma: float | None = None,
-    method: Method = "normal",
+    method: SizedMethod = "normal",
     beta: float | None = None,
     beta_kind: Spending | None = None,
     beta_gamma: float | None = None,
@@ -75,8 +74,8 @@ def sequential_design(
     inside("null", null)
     if alternative is not None and not null < inside("alternative", alternative):
         raise InputError(f"null is {null} and alternative {alternative}; the alternative must be above the null")
-    if method not in get_args(Method):
-        raise InputError(f"method is {method!r} (allowed: {', '.join(get_args(Method))})")
+    if method not in get_args(SizedMethod):
+        raise InputError(f"method is {method!r} (allowed: {', '.join(get_args(SizedMethod))})")
     if beta is not None and alternative is None:
         raise InputError("beta is spent at an alternative; give its rate")
     t = n / n[-1] if information is None else np.asarray(information, np.float64)

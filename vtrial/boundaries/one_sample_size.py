@@ -1,7 +1,7 @@
 """How many patients a one-sample test of a rate needs, its power being a saw-tooth in their number."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,7 @@ from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import ROUNDING, inside, whole
 from vtrial.boundaries.one_sample import critical_counts, size_and_power
 from vtrial.boundaries.predictive import Alternative
-
-Method = Literal["exact", "normal"]
+from vtrial.model.vocabulary import SizedMethod
 
 _MOST = 1 << 17
 
@@ -37,7 +36,7 @@ class SampleSizes:
     horizon: int
 
 
-def sized_test(n: int, *, null: float, alternative: float, alpha: float, method: Method = "exact") -> SizedTest:
+def sized_test(n: int, *, null: float, alternative: float, alpha: float, method: SizedMethod = "exact") -> SizedTest:
     """The one-sided test of n patients; the alternative's side is that of its rate. See `critical_counts`.
 
     Raises `InputError` for numbers out of range and an alternative that is the null.
@@ -52,7 +51,7 @@ def sample_sizes(
     alternative: float,
     alpha: float,
     power: float,
-    method: Method = "exact",
+    method: SizedMethod = "exact",
     horizon: int | None = None,
 ) -> SampleSizes:
     """The smallest number of patients whose exact power is at least `power`, and the smallest from which it stays so.
@@ -82,7 +81,7 @@ def sample_sizes(
     return SampleSizes(first, lasting, end)
 
 
-def _horizon(null: float, alternative: float, alpha: float, power: float, method: Method) -> int:
+def _horizon(null: float, alternative: float, alpha: float, power: float, method: SizedMethod) -> int:
     """Twice the first n whose power is reached, and at least 50 more."""
     top = 64
     while top <= _MOST:
@@ -96,7 +95,7 @@ def _horizon(null: float, alternative: float, alpha: float, power: float, method
 
 
 def _tests(
-    n: NDArray[np.int64], null: float, alternative: float, alpha: float, method: Method
+    n: NDArray[np.int64], null: float, alternative: float, alpha: float, method: SizedMethod
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Critical counts, power and size of each n."""
     _check(null, alternative, alpha, method)
@@ -109,5 +108,5 @@ def _check(null: float, alternative: float, alpha: float, method: str) -> None:
     if inside("null", null) == inside("alternative", alternative):
         raise InputError(f"the alternative is the null, {null}; it must be above or below")
     inside("alpha", alpha)
-    if method not in get_args(Method):
-        raise InputError(f"method is {method!r} (allowed: {', '.join(get_args(Method))})")
+    if method not in get_args(SizedMethod):
+        raise InputError(f"method is {method!r} (allowed: {', '.join(get_args(SizedMethod))})")

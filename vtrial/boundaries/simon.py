@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtrial._support.arrays import Array
 from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import ROUNDING, inside, tail, whole
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from vtrial._support.arrays import Array
 from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import inside
-from vtrial.boundaries.brownian import Array, Walk, root
+from vtrial.boundaries.brownian import Walk, root
 from vtrial.model.vocabulary import Classical, Spending
 
 Kind = Literal[Spending, Classical]

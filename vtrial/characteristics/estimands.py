@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from vtrial._support.arrays import Array
 from vtrial.engine import run as engine
 from vtrial.model.endpoints import TimeEndpoint
 from vtrial.model.parameters import DAYS
@@ -17,8 +18,6 @@ from vtrial.trial.analysis.times import DEPTHS, LANDMARKS, Curve
 TRIALS = 400  # pooled: with 128 patients in each some 50,000, a median to within a few days
 BATCHES = 20  # of trials, whose spread gives the error of a pooled survival
 MONTHS = (60, 180, 540)  # of follow-up after the last infusion: as long as it takes
-
-Array = NDArray[np.float64]
 
 
 def true_medians(protocol: Protocol, endpoints: tuple[TimeEndpoint, ...], *, seed: int) -> dict[TimeEndpoint, float]:

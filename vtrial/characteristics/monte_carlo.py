@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from vtrial._support.arrays import Array
 from vtrial.boundaries.intervals import proportion_interval
 from vtrial.model.vocabulary import ALL_ARMS, NE_SHARE, status_of
 from vtrial.trial.analysis.kaplan_meier import Z95
@@ -15,7 +16,6 @@ COLUMNS = ("cell", "arm", "metric", "estimate", "mcse", "mc_low", "mc_high", "st
 
 _NORMAL = ndtri((np.arange(200) + 0.5) / 200)  # a standard normal, as 200 numbers
 
-Array = NDArray[np.float64]
 Row = dict[str, object]
 
 

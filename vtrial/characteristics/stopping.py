@@ -10,7 +10,6 @@ from vtrial.model.vocabulary import CLOSES, END, OUTCOMES
 from vtrial.protocol.build import Protocol
 from vtrial.trial.spec import Outcome
 
-Array = NDArray[np.float64]
 Mean = Callable[..., Any]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vtrial._support.arrays import Array
 from vtrial.characteristics import estimation
 from vtrial.characteristics import stopping as looks
 from vtrial.characteristics import survival as curves
@@ -22,7 +23,6 @@ from vtrial.characteristics.exact import fixed
 from vtrial.characteristics.exact.sequential import probabilities as of_looks
 from vtrial.characteristics.monte_carlo import (
     COLUMNS,
-    Array,
     Row,
     clustered_mcse,
     independent,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binom
 
+from vtrial._support.arrays import Array
 from vtrial.characteristics.exact import fixed
 from vtrial.model.endpoints import Endpoint
 from vtrial.model.world import World
@@ -13,8 +13,6 @@ from vtrial.protocol.build import Protocol
 from vtrial.protocol.case_mix import CaseMix
 from vtrial.protocol.planned import rate_among
 from vtrial.protocol.rule_bounds import patients_at
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

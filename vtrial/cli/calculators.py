@@ -68,9 +68,10 @@ def one_sample(
 
     first: the smallest n that has the power; lasting: the smallest from which every larger n has it too.
     """
-    from vtrial.boundaries.one_sample_size import Method, sample_sizes, sized_test
+    from vtrial.boundaries.one_sample_size import sample_sizes, sized_test
+    from vtrial.model.vocabulary import SizedMethod
 
-    methods = get_args(Method) if method is None else (cast(Method, method),)
+    methods = get_args(SizedMethod) if method is None else (cast(SizedMethod, method),)
     if n is None:
         found = {
             way: sample_sizes(null=null, alternative=alternative, alpha=alpha, power=power, method=way)

@@ -11,6 +11,7 @@ Target = Literal["enrolled", "infused"]
 # What a test shows of a rate, how, and how its alpha is spent over looks.
 Alternative = Literal["greater", "less"]
 Method = Literal["normal", "exact", "posterior"]
+SizedMethod = Literal["exact", "normal"]  # those whose level is known before the data, and with it sample sizes
 Spending = Literal["obrien-fleming", "pocock", "hwang-shih-decani"]
 Classical = Literal["obrien-fleming-classical", "pocock-classical"]
 

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from vtrial._support.arrays import Array
 from vtrial.model.world import World
-
-Array = NDArray[np.float64]
 
 _STEPS = 30  # of Newton's method, as in the simulation
 _EDGE = 1e-6  # fitted rates are kept off 0 and 1, as in the simulation

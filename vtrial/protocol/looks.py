@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtrial._support.errors import InputError
 from vtrial.model.endpoints import Watched, watched
@@ -22,8 +21,6 @@ from vtrial.scenario.rules import ConditionalRule, MedianRule, PredictiveRule, R
 from vtrial.trial.decisions import RulePlan, entries_of
 from vtrial.trial.observation.looks import LookNumbers, LookPlan
 from vtrial.trial.spec import Plan
-
-Table = NDArray[np.int64]
 
 # Months of accrual: days and patients' numbers share a key of 31 bits, see `vtrial.trial.observation.looks`.
 _LONGEST = 3600.0

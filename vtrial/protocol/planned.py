@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
+from vtrial._support.arrays import Array
 from vtrial.evidence import Evidence
 from vtrial.evidence.flags import column_of
 from vtrial.evidence.priors import Visits
@@ -18,8 +19,6 @@ from vtrial.model.multistate import Schedule, documented, progression_free
 from vtrial.model.parameters import Rate
 from vtrial.model.world import World
 from vtrial.protocol.case_mix import CaseMix
-
-Array = NDArray[np.float64]
 
 NO_WINDOW = 1e-9  # months: the closed form divides by the window
 _LONGEST = 600.0  # months in which a median is looked for

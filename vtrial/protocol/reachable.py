@@ -9,15 +9,15 @@ from vtrial._support.errors import InputError
 from vtrial.protocol.looks import Looks
 from vtrial.protocol.rule_bounds import patients_at
 from vtrial.scenario import Design, TestSection
-from vtrial.scenario.calendar import MONTHS
 from vtrial.scenario.looks import LookSection
 from vtrial.scenario.rules import CountRule, Rule
+from vtrial.scenario.values import MONTHS
 
-Table = NDArray[np.int32]
+_Table = NDArray[np.int32]
 
 
 def refuse(
-    design: Design, looks: Looks | None, bounds: Mapping[str, Table], planned: int | None, size: int, where: str
+    design: Design, looks: Looks | None, bounds: Mapping[str, _Table], planned: int | None, size: int, where: str
 ) -> None:
     """Refuse a design with a rule or a test that can never, or must always, fire.
 
@@ -51,7 +51,7 @@ def refuse(
                 )
 
 
-def final_count(test: TestSection, bounds: Table, planned: int | None, size: int) -> tuple[int, int]:
+def final_count(test: TestSection, bounds: _Table, planned: int | None, size: int) -> tuple[int, int]:
     """The count at which a test rejects at the end, and of how many patients: the most, where that varies; under a
     graph once all others have been rejected."""
     n = planned or size if test.population == "infused" else bounds.shape[-1] - 1
@@ -60,7 +60,7 @@ def final_count(test: TestSection, bounds: Table, planned: int | None, size: int
     ), n
 
 
-def can_reject(test: TestSection, bounds: Table, planned: int | None, size: int) -> bool:
+def can_reject(test: TestSection, bounds: _Table, planned: int | None, size: int) -> bool:
     """Whether some count rejects at the end."""
     critical, n = final_count(test, bounds, planned, size)
     return critical <= n if test.alternative == "greater" else critical >= 0
@@ -110,7 +110,7 @@ def _always(looks: Looks, r: int, here: int) -> bool:
     return bound <= 0 if rule.at_least else bound >= here
 
 
-def _refuse_test(test: TestSection, bounds: Table, planned: int | None, size: int, place: str) -> None:
+def _refuse_test(test: TestSection, bounds: _Table, planned: int | None, size: int, place: str) -> None:
     critical, n = final_count(test, bounds, planned, size)
     greater = test.alternative == "greater"
     if test.method == "count" and test.count is not None and greater and test.count > n:

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtrial._support.arrays import Counts
 from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import direction
 from vtrial.boundaries.conditional import conditional_bounds
@@ -29,8 +29,6 @@ from vtrial.scenario.rules import (
 from vtrial.trial.decisions import RulePlan
 from vtrial.trial.spec import Plan
 
-Table = NDArray[np.int64]
-
 FORECASTS = (PredictiveRule, ConditionalRule)  # they say what a test will show at the final analysis
 MOST_ENROLLED = 1000  # patients of a trial whose bounds are kept by patients enrolled too
 
@@ -51,7 +49,7 @@ def bounds(
     plan: Plan,
     planned: int | None,
     place: str,
-) -> tuple[bool, Table]:
+) -> tuple[bool, Counts]:
     """Whether a rule fires from its bound on (else up to it), and the bound for n = 0 .. capacity.
 
     here: the patients that the look analyses, where that is known; a bound for others is not looked for.
@@ -108,7 +106,7 @@ def bounds(
     return at_least, _whole(counts, n, plan.capacity, at_least)
 
 
-def _forecast(rule: PredictiveRule | ConditionalRule, n: Table, total: Any, critical: Any, alternative: Any) -> Table:
+def _forecast(rule: PredictiveRule | ConditionalRule, n: Counts, total: Any, critical: Any, alternative: Any) -> Counts:
     """The counts at which a forecast of a final test fires. n, total, critical: broadcast."""
     how: dict[str, Any] = {"at_least": rule.at_least, "at_most": rule.at_most, "alternative": alternative}
     if isinstance(rule, PredictiveRule):
@@ -118,7 +116,7 @@ def _forecast(rule: PredictiveRule | ConditionalRule, n: Table, total: Any, crit
 
 def enrolled_bounds(
     rule: PredictiveRule | ConditionalRule, here: int | None, levels: Levels, plan: Plan, place: str
-) -> Table:
+) -> Counts:
     """The counts at which a forecast of the patients enrolled by its look fires, by patients of the look and patients
     enrolled, (capacity + 1, capacity + 1). here: the patients that the look analyses, where that is known.
 
@@ -139,7 +137,7 @@ def enrolled_bounds(
     return table
 
 
-def _whole(counts: Table, n: Table, capacity: int, at_least: bool) -> Table:
+def _whole(counts: Counts, n: Counts, capacity: int, at_least: bool) -> Counts:
     """A table for n = 0 .. capacity from its rows at `n`; elsewhere the rule never fires."""
     every = np.arange(capacity + 1)
     table = every + 1 if at_least else np.full(capacity + 1, -1)
@@ -150,7 +148,7 @@ def _whole(counts: Table, n: Table, capacity: int, at_least: bool) -> Table:
 
 def _toxicity(
     rule: ToxicityRule, section: LookSection, design: Design, plan: Plan, planned: int | None, place: str
-) -> Table:
+) -> Counts:
     """The bound of a look among those that carry the same rule."""
     nameless = rule.model_copy(update={"name": None})
     alike = [s for s in design.looks if any(r.model_copy(update={"name": None}) == nameless for r in s.rule)]
@@ -169,9 +167,9 @@ def by_set(
     section: LookSection,
     levels: Levels,
     plan: Plan,
-    table: Table,
+    table: Counts,
     planned: int | None,
-) -> Table:
+) -> Counts:
     """A rule's table for each set of rejected tests. Under a graph alpha moves: the bounds of a spending rule and of a
     forecast follow it, and no rule claims a test that has no alpha yet."""
     written = section.rule_named(rule.name)
@@ -183,7 +181,7 @@ def by_set(
     n = np.arange(plan.capacity + 1)
     alternative = next(test.alternative for test in plan.tests if test.name == rule.of)
 
-    def at(code: int) -> Table:
+    def at(code: int) -> Counts:
         if levels.alpha(rule.of, code) == 0.0:
             return _whole(n[:0], n[:0], plan.capacity, rule.at_least)
         if isinstance(written, SpendingRule):
@@ -214,7 +212,7 @@ def limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> l
 def refuse_crossing(
     section: LookSection,
     rules: list[RulePlan],
-    tables: list[Table],
+    tables: list[Counts],
     look: int,
     capacity: int,
     where: str,

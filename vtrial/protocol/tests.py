@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from vtrial._support.arrays import Counts
 from vtrial._support.errors import InputError
 from vtrial.boundaries.multiplicity import graph_levels
 from vtrial.boundaries.one_sample import critical_counts
@@ -24,8 +25,6 @@ from vtrial.scenario.rules import SpendingRule
 
 ALPHA = 0.025  # one-sided; the paper gives nulls and order, not alpha
 FAR = 0.1  # by which a stated share of information may differ from that of the patients, or events, of its look
-
-Table = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class Levels:
         """Whether each of a test's looks has its rule for success, or for futility."""
         return [any(rule.then == then for rule in rules) for _, rules in self.looks(name)]
 
-    def final(self, name: str, n: Table, rejected: int) -> Table:
+    def final(self, name: str, n: Counts, rejected: int) -> Counts:
         """The count at which a test of a rate rejects at the end, in the shape of n."""
         test, level = self._test(name), self.alpha(name, rejected)
         if self.looks(name):
@@ -108,7 +107,7 @@ class Levels:
             probability=test.probability,
         )
 
-    def at_look(self, name: str, look: str, n: Table, then: str, rejected: int) -> Table:
+    def at_look(self, name: str, look: str, n: Counts, then: str, rejected: int) -> Counts:
         """The count at which a test's spending rule fires at a look, in the shape of n."""
         test = self._test(name)
         if self.alpha(name, rejected) == 0.0:
@@ -225,7 +224,7 @@ class Levels:
         way = 1.0 if test.alternative == "greater" else -1.0
         return float(way * (test.assumed - test.null) * np.sqrt(self.planned / (test.null * (1 - test.null))))
 
-    def _counts(self, test: TestSection, n: Table, rejected: int, place: int, then: str) -> Table:
+    def _counts(self, test: TestSection, n: Counts, rejected: int, place: int, then: str) -> Counts:
         """Counts from the bounds of a test with looks; place -1: at the end."""
         if test.method == "exact":
             found = self._exactly(test, rejected)
@@ -271,6 +270,6 @@ class Levels:
         return found
 
 
-def _never(n: Table, test: TestSection, *, success: bool = True) -> Table:
+def _never(n: Counts, test: TestSection, *, success: bool = True) -> Counts:
     n = np.asarray(n, np.int64)
     return n + 1 if (test.alternative == "greater") == success else np.full(n.shape, -1)

@@ -4,17 +4,16 @@ import math
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from vtrial.model.visits import visits_fit
+from vtrial.scenario.values import MONTHS, STRICT
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Accrual = Literal["poisson", "even"]
 Censoring = Literal["missed_visits", "new_therapy"]
 Cut = Literal["month", "months_after_last_infusion"]
 
 DAY = 0.0328  # months: times are simulated in whole days
-MONTHS = 600.0  # the longest time that a scenario may state
 Months = Annotated[list[Annotated[float, Field(gt=0, le=MONTHS)]], Field(min_length=1, max_length=240)]
 
 
@@ -32,7 +31,7 @@ class CalendarSection(BaseModel):
     just before it, a new therapy before it.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
     accrual_per_month: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
     accrual: Accrual = "poisson"

@@ -20,7 +20,7 @@ from vtrial.scenario.rules import (
     test_of,
 )
 
-MOST_LOOKS = 200
+MOST_OF_ALL_LOOKS = 200
 
 
 def check(design: Any) -> None:
@@ -28,8 +28,8 @@ def check(design: Any) -> None:
     tests = {test.name: test for test in design.test}
     looks: list[LookSection] = design.looks
     names = [look.name for look in looks]
-    if len(looks) > MOST_LOOKS:
-        raise ValueError(f"[[look]]: {len(looks)} looks (at most {MOST_LOOKS})")
+    if len(looks) > MOST_OF_ALL_LOOKS:
+        raise ValueError(f"[[look]]: {len(looks)} looks (at most {MOST_OF_ALL_LOOKS})")
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two looks are named '{name}'")

@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from vtrial.model.endpoints import TimeEndpoint
 from vtrial.model.vocabulary import CLOSES, OUTCOMES, Then
-from vtrial.scenario.calendar import MONTHS
-from vtrial.scenario.rules import Name, Patients, Probability, Rule, names_of
+from vtrial.scenario.rules import Rule, names_of
+from vtrial.scenario.values import MONTHS, STRICT, Name, Patients, Probability
 
 MOST_LOOKS = 1_000
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
 
 class When(_Strict):

@@ -4,19 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from vtrial._support.errors import nearest
 from vtrial.model.endpoints import LOOK_ENDPOINTS, TIME_ENDPOINTS, TimeEndpoint, Watched, watched
 from vtrial.model.vocabulary import CLOSES, Then
-from vtrial.scenario.calendar import Positive
+from vtrial.scenario.values import STRICT, Inside, Name, Patients, Positive, Probability
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
-Patients = Annotated[int, Field(ge=1)]
 
 MOST = 1_000_000  # of a and b of a beta prior: beyond, beta-binomial probabilities lose their digits
 
@@ -25,7 +20,7 @@ Prior = list[Positive] | list[list[Positive]]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
 
 class _Rule(_Strict):
@@ -169,7 +164,7 @@ class SpendingRule(_Counting):
     kind: Literal["spending"]
     test: str
     endpoint: str | None = None
-    information: Share | None = None
+    information: Inside | None = None
 
     @model_validator(mode="after")
     def _decides(self) -> "SpendingRule":

@@ -4,27 +4,23 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from vtrial._support.validation import plain_number
 from vtrial.model.endpoints import RATES, TIME_ENDPOINTS, Endpoint, Scale, TimeEndpoint
 from vtrial.model.vocabulary import ALL_ARMS, Allocation, Population, correlation_names
 from vtrial.scenario import consistent, names
-from vtrial.scenario.calendar import MONTHS, CalendarSection, fitted_or
+from vtrial.scenario.calendar import CalendarSection, fitted_or
 from vtrial.scenario.looks import LookSection, MultiplicitySection
 from vtrial.scenario.rules import of_calendar
 from vtrial.scenario.tests import TestSection
-
-Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Patients = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+from vtrial.scenario.values import MONTHS, STRICT, Inside, Name, Patients, Probability
 
 TIMES = ("pfs_median",)  # times, months, that can be stated as true beside `RATES`
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
 
 class Effect(_Strict):

@@ -3,7 +3,9 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from vtrial.scenario.values import STRICT
 
 MOST_VALUES = 2_000
 _PROBABILITIES = re.compile(r"\.(reject|rate|worthwhile|coverage|error|ne|s\d+)(\.|$)|^(stop|success)(\.|$)")
@@ -14,7 +16,7 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 class LimitSection(BaseModel):
     """A metric that must not exceed a limit, such as a type I error: in the world `truth` (default: the same)."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
     metric: str
     at_most: Number
@@ -29,7 +31,7 @@ class SolveSection(BaseModel):
     must hold besides.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
     key: str
     first: int | Number | None = Field(default=None, alias="from")

@@ -2,16 +2,13 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
 from vtrial.model.endpoints import TIME_ENDPOINTS, TIME_METHODS, Endpoint, Scale, TimeEndpoint, TimeMethod
 from vtrial.model.vocabulary import Alternative, Classical, Method, Population, Spending
-from vtrial.scenario.calendar import MONTHS, Positive
 from vtrial.scenario.rules import beta
-
-Inside = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+from vtrial.scenario.values import MONTHS, STRICT, Inside, Name, Positive
 
 
 class TestSection(BaseModel):
@@ -34,7 +31,7 @@ class TestSection(BaseModel):
     """
 
     __test__ = False
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = STRICT
 
     name: Annotated[Name, AfterValidator(lambda name: _not_reserved(name))]
     endpoint: Literal[Endpoint, TimeEndpoint]

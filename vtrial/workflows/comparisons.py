@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from vtrial._support.arrays import Array
 from vtrial.characteristics.monte_carlo import clustered_mcse, independent, interval
 from vtrial.characteristics.table import exact_by_world, true_by_world
 from vtrial.model.vocabulary import ALL_ARMS, CLOSES, NE_SHARE, OUTCOMES, status_of
@@ -26,8 +26,6 @@ COLUMNS = (
     *(*WORLDS, "trials", "method"),
 )
 LEVEL = 0.95  # of the interval over worlds
-
-Array = NDArray[np.float64]
 
 
 def table(result: "Result") -> pd.DataFrame:

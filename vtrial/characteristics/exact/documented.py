@@ -1,14 +1,12 @@
 """How much of response the visits have documented by a day, exactly as the simulation draws it. Host, float64."""
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from vtrial._support.arrays import Array
 from vtrial.model.multistate import triangular
 from vtrial.model.parameters import DAYS, Rate
 from vtrial.trial.patients.cohort import Calendar
-
-Array = NDArray[np.float64]
 
 
 def response_documented(survival: Array, calendar: Calendar, days: int) -> Array:

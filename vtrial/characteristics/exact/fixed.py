@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from vtrial._support.arrays import Array
 from vtrial.boundaries.one_sample import size_and_power
 from vtrial.model.dose_response import Step, at_least
 from vtrial.model.endpoints import Endpoint, level_of
@@ -22,8 +23,6 @@ from vtrial.protocol.build import Protocol
 from vtrial.protocol.case_mix import CaseMix
 from vtrial.protocol.planned import rate_among
 from vtrial.trial.decisions import TestPlan
-
-Array = NDArray[np.float64]
 
 _BLOCK = 256
 _TAIL = 1e-13  # probability of infused numbers that may be left out

@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from vtrial._support.arrays import Array
 from vtrial.characteristics.exact.documented import cr_documented, response_documented
 from vtrial.model.dose_response import Step, at_least
 from vtrial.model.endpoints import LANDMARKS, Watched
 from vtrial.model.world import World
 from vtrial.protocol.build import Protocol
 
-Array = NDArray[np.float64]
 Latent = Literal["response", "crs", "neurotoxicity"]
 
 _LATENT: tuple[Latent, ...] = ("response", "crs", "neurotoxicity")

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from vtrial._support.arrays import Array
 from vtrial.characteristics.exact.fixed import infused_numbers
 from vtrial.characteristics.exact.joint import NoExactPath, Part, Patient, part_of
 from vtrial.characteristics.exact.tally import Tally
@@ -19,9 +19,6 @@ from vtrial.model.endpoints import Watched
 from vtrial.model.parameters import DAYS
 from vtrial.model.world import World
 from vtrial.protocol.build import Protocol
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 _CELLS = 1_000_000  # of state and worlds together, in one block of worlds
 

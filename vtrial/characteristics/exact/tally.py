@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from vtrial._support.arrays import Array, Counts
 from vtrial.boundaries.binomial import tail
 from vtrial.boundaries.intervals import proportion_interval
 from vtrial.characteristics import stopping
@@ -14,9 +15,6 @@ from vtrial.model.vocabulary import CLOSES, OUTCOMES
 from vtrial.model.world import World
 from vtrial.protocol.build import Protocol
 from vtrial.trial.decisions import RulePlan
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.int64]
 
 _SUCCESS, _CLOSED = (1 + OUTCOMES.index(then) for then in ("success", CLOSES))
 
@@ -62,14 +60,14 @@ class Tally:
             self.mean[axis] += (x / n) @ mass
             self.covered[axis] += (mass * ((low[:, None] <= true) & (true <= high[:, None]))).sum(0)
 
-    def _grid(self, table: Array, part: Part) -> Whole:
+    def _grid(self, table: Array, part: Part) -> Counts:
         """The count of an endpoint in each cell of a table, (first, second)."""
         axis = self.axes.index(part)
         return np.arange(table.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1)) + np.zeros(
             table.shape[:2], np.int64
         )
 
-    def _settle(self, k: int, n: int, table: Array, code: int) -> tuple[Whole, Whole]:
+    def _settle(self, k: int, n: int, table: Array, code: int) -> tuple[Counts, Counts]:
         """At a look: the set of rejected tests, and 1 + place of what is decided (0: nothing), in each cell. Where harm
         voids the look's claims the set stays as it was."""
         numbers, rules = self.protocol.numbers.looks, [r for r in enumerate(self.plan.rules) if r[1].look == k]
@@ -107,10 +105,10 @@ class Tally:
         k: int,
         n: int,
         table: Array,
-        codes: Whole,
+        codes: Counts,
         rules: list[tuple[int, RulePlan]],
         significant: dict[int, NDArray[np.bool_]],
-    ) -> Whole:
+    ) -> Counts:
         decided = np.zeros(table.shape[:2], np.int64)
         best = np.full(table.shape[:2], len(OUTCOMES))
         for r, rule in rules:
@@ -121,7 +119,7 @@ class Tally:
             best, decided = np.where(first, rule.rank, best), np.where(first, 1 + OUTCOMES.index(rule.then), decided)
         return decided
 
-    def _free(self, t: int, codes: Whole) -> NDArray[np.bool_]:
+    def _free(self, t: int, codes: Counts) -> NDArray[np.bool_]:
         """Whether the test that a test waits for has been rejected."""
         after = self.plan.tests[t].after
         return np.ones(codes.shape, bool) if not after else (codes >> self.names.index(after)) & 1 == 1
@@ -193,7 +191,7 @@ class Tally:
         """Whether a set of rejected tests holds all that success needs."""
         return self.needed > 0 and rejected & self.needed == self.needed
 
-    def _final_rules(self, n: int, table: Array, codes: Whole, weight: Array) -> Whole:
+    def _final_rules(self, n: int, table: Array, codes: Counts, weight: Array) -> Counts:
         """What looks at the end decide, 1 + place of it in each cell, 0 for nothing; where several do, the first in
         order."""
         decided = np.zeros(table.shape[:2], np.int64)

@@ -18,7 +18,7 @@ from vtrial.scenario import MAX_PATIENTS
 from vtrial.scenario.looks import LookSection
 
 Count = Annotated[int, Field(ge=0)]
-Patients = Annotated[int, Field(ge=1, le=MAX_PATIENTS)]
+Analysed = Annotated[int, Field(ge=1, le=MAX_PATIENTS)]
 Months = Annotated[float, Field(ge=0)]
 
 
@@ -38,9 +38,9 @@ class Seen(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     name: str | None = None
-    infused: Patients | None = None
-    evaluable: Patients | None = None
-    enrolled: Patients | None = None
+    infused: Analysed | None = None
+    evaluable: Analysed | None = None
+    enrolled: Analysed | None = None
     counts: dict[str, Count] = {}
     median: dict[TimeEndpoint, Months] = {}
     median_low: dict[TimeEndpoint, Months] = {}

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from vtrial._support.errors import InputError
 from vtrial.model.endpoints import LANDMARKS, Watched, watched
-from vtrial.scenario.calendar import MONTHS
 from vtrial.scenario.looks import LookSection, When
+from vtrial.scenario.values import MONTHS
 from vtrial.workflows.monitor.data import Analysis
 
 _NESTED = (
