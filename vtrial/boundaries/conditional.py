@@ -7,7 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import at_bound, inside, one_bound, tail, whole
-from vtrial.boundaries.predictive import Alternative, side_of
+from vtrial.boundaries.predictive import side_of
+from vtrial.model.vocabulary import Alternative
 
 
 def conditional_power(

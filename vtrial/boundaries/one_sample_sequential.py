@@ -7,14 +7,12 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vtrial._support.arrays import Counts
 from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import ROUNDING, inside, looks_of
 from vtrial.boundaries.multistage import Multistage, after, multistage
-from vtrial.boundaries.predictive import Alternative
 from vtrial.boundaries.spending import Bounds, Kind, spending_bounds, spent, stopping_looks
-from vtrial.model.vocabulary import SizedMethod, Spending
-
-Counts = NDArray[np.int64]
+from vtrial.model.vocabulary import Alternative, SizedMethod, Spending
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import ROUNDING, inside, whole
 from vtrial.boundaries.one_sample import critical_counts, size_and_power
-from vtrial.boundaries.predictive import Alternative
-from vtrial.model.vocabulary import SizedMethod
+from vtrial.model.vocabulary import Alternative, SizedMethod
 
 _MOST = 1 << 17
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +11,7 @@ from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import holds, inside, looks_of, one_bound, whole
 from vtrial.boundaries.multistage import multistage
 from vtrial.boundaries.posterior import Mixture, Prior, mixture, posterior_bounds, posterior_weights
-
-# As in `vtrial.trial.decisions`, which comes with JAX.
-Alternative = Literal["greater", "less"]
+from vtrial.model.vocabulary import Alternative
 
 
 def predictive_probability(

@@ -2,13 +2,14 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vtrial._support.errors import InputError
 from vtrial._support.validation import every_problem, read_toml
+from vtrial.model.descriptors import Family, Rounding
 from vtrial.model.dose_response import Step
 from vtrial.model.parameters import Rate
 from vtrial.model.visits import visits_fit
@@ -152,10 +153,10 @@ class Measure(_Strict):
     """
 
     given: str = "infused"
-    family: Literal["lognormal", "normal"] = "lognormal"
+    family: Family = "lognormal"
     above: Finite = 0.0
     step: Positive = 1.0
-    rounding: Literal["up", "nearest"] = "nearest"
+    rounding: Rounding = "nearest"
     mean: Finite
     sd: Positive
     log_spread_mean: Finite

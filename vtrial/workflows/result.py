@@ -99,7 +99,7 @@ class Result:
 
     def answer(self) -> str:
         """The answer in one sentence, with numbers and their Monte Carlo errors."""
-        return views.sentence(self)
+        return views.answer(self)
 
     def cohort(self, trial: int = 0, *, cell: int = 0) -> pd.DataFrame:
         """The patients of one simulated trial, a row each: as they truly are, and their times as seen at the data cut.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vtrial.workflows.result import Result
 
 
-def sentence(result: "Result") -> str:
+def answer(result: "Result") -> str:
     """The answer in one sentence."""
     from vtrial.report.headline.answer import sentence
 

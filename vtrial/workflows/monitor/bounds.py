@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vtrial._support.arrays import Array
+from vtrial._support.arrays import Array, Counts
 from vtrial.boundaries.binomial import ROUNDING, tail
 from vtrial.boundaries.brownian import Walk
 from vtrial.boundaries.multistage import after
-
-Counts = NDArray[np.int64]
 
 _SAME = 1e-9  # information that differs by less is the same
 
