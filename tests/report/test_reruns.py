@@ -1,4 +1,4 @@
-"""What the report simulates anew: sizes of tests of times, and visits that go otherwise than assumed."""
+"""What is simulated anew for the report: sizes of tests of times, and visits that go otherwise than assumed."""
 
 import math
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import vtrial
+from vtrial.characteristics import sensitivity
 from vtrial.model.parameters import DAYS, Rate
 from vtrial.model.posterior import Posterior
-from vtrial.report.tables import sensitivity
+from vtrial.report.tables import sensitivity as tables
 from vtrial.workflows.result import Result
 
 
@@ -53,7 +54,7 @@ def exponential_at_visits(death_after: float, trials: int, seed: int) -> float:
 
 
 def test_sizes_of_the_benchmark(benchmark: Result) -> None:
-    table = sensitivity.sizes_of_times(benchmark).set_index(["test", "curve", "scale"])
+    table = benchmark.illustrations.sizes_of_times.set_index(["test", "curve", "scale"])
     assert set(table.index.get_level_values("test")) == {"median", "log-rank"}
     rejects = table["rejects"].to_dict()
     hazard = float(np.exp(benchmark.posterior.survival.mean(0)[Rate.DEATH_AFTER]))  # type: ignore[union-attr]
@@ -69,19 +70,19 @@ def test_sizes_of_the_benchmark(benchmark: Result) -> None:
     assert rejects["log-rank", own, "documented"] > rejects["log-rank", "exponential", "documented"]
     for curve in ("exponential", own):  # the median's lower limit looks at the median alone
         assert rejects["median", curve, "documented"] < 0.025 + 5 * math.sqrt(0.025 * 0.975 / 2000)
-    text = str(sensitivity.sizes_of_times_table(sensitivity.sizes_of_times(benchmark), "t"))
+    text = str(tables.sizes_of_times_table(benchmark.illustrations.sizes_of_times, "t"))
     assert "&gt; alpha" in text or "> alpha" in text
     assert "nan" not in text
 
 
 def test_a_null_that_no_curve_has_is_left_out(benchmark: Result) -> None:
     scenario = benchmark.scenario.replace({"test.median.null": 0.01, "test.log-rank.null": 0.01})
-    early = sensitivity.sizes_of_times(vtrial.run(scenario, trials=2))
+    early = vtrial.run(scenario, trials=2).illustrations.sizes_of_times
     assert set(early["scale"]) <= {"latent"}, "no visit is that early"
 
 
 def test_visits_that_go_otherwise(benchmark: Result) -> None:
-    table = sensitivity.visits_varied(benchmark)
+    table = benchmark.illustrations.visits_varied
     first = table.iloc[0]
     for endpoint in ("pfs", "dor"):
         median = benchmark.trials[f"{endpoint}.median"].to_numpy(float)
@@ -93,7 +94,7 @@ def test_visits_that_go_otherwise(benchmark: Result) -> None:
     assert by["a"]["dor.q50"] < by["as"]["dor.q50"] - 0.5
     assert by["missed"]["pfs.q50"] >= by["as"]["pfs.q50"]
     assert abs(by["visit"]["pfs.q50"] - by["as"]["pfs.q50"]) < 10 / DAYS
-    text = str(sensitivity.visits_varied_table(table, "t"))
+    text = str(tables.visits_varied_table(table, "t"))
     assert "inf" not in text.split("<tbody")[1]
 
 

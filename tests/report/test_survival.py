@@ -10,14 +10,16 @@ import pytest
 
 import vtrial
 from vtrial._support.errors import InputError
+from vtrial.characteristics import over_time
 from vtrial.engine import run as engine
 from vtrial.model.parameters import DAYS
 from vtrial.model.posterior import Posterior
-from vtrial.report.charts import figures, over_cut, survival, swimmer
+from vtrial.report.charts import figures, over_cut
 from vtrial.report.headline import answer
 from vtrial.report.headline import figure as answer_figure
 from vtrial.report.tables import overview, times
 from vtrial.report.words import general as words
+from vtrial.workflows.patients import CENSORED, MOST_PATIENTS
 from vtrial.workflows.result import Result
 
 
@@ -55,8 +57,8 @@ def test_a_curve_crosses_one_half_at_the_median_of_its_trial(karmma_result: Resu
 def test_the_fan_is_ordered_and_carries_the_published_median(karmma_result: Result) -> None:
     for endpoint, text in (("pfs", "8.8 (5.6 to 11.6)"), ("dor", "10.7 (9 to 11.3)"), ("os", "19.4 (18.2 to NR)")):
         rows = _values(karmma_result.plot_survival(endpoint))
-        by = {kind: [row for row in rows if row.get("what") == kind] for kind in (survival.MOST, survival.HALF)}
-        for wide, narrow in zip(by[survival.MOST], by[survival.HALF], strict=True):
+        by = {kind: [row for row in rows if row.get("what") == kind] for kind in (over_time.MOST, over_time.HALF)}
+        for wide, narrow in zip(by[over_time.MOST], by[over_time.HALF], strict=True):
             assert 0 <= wide["low"] <= narrow["low"] <= narrow["high"] <= wide["high"] <= 1
         assert any(text in str(row.get("what")) for row in rows)
     with pytest.raises(InputError, match="no curve of 'ttnt'"):
@@ -64,9 +66,9 @@ def test_the_fan_is_ordered_and_carries_the_published_median(karmma_result: Resu
 
 
 def test_states_share_out_everybody(karmma_result: Result) -> None:
-    shares = survival.occupancy(karmma_result).pivot(index="month", columns="state", values="share")
+    shares = karmma_result.illustrations.states.pivot(index="month", columns="state", values="share")
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, atol=1e-9)
-    assert shares.loc[0.0, survival.STATES[0]] == 1.0
+    assert shares.loc[0.0, over_time.STATES[0]] == 1.0
     assert shares["dead"].is_monotonic_increasing
 
 
@@ -74,7 +76,7 @@ def test_the_swimmers_are_the_cohort(karmma_result: Result) -> None:
     rows = _values(karmma_result.plot_patients(3))
     cohort = karmma_result.cohort(3).set_index("patient")
     ends = {row["patient"]: row for row in rows if row.get("what") in ("death", "last seen alive")}
-    assert len(ends) == swimmer.MOST_PATIENTS
+    assert len(ends) == MOST_PATIENTS
     for patient, row in ends.items():
         assert row["month"] == pytest.approx(cohort.at[int(patient), "os_months"], abs=1e-6)
         assert (row["what"] == "death") == cohort.at[int(patient), "os_event"]
@@ -150,7 +152,7 @@ def test_the_swimmers_carry_the_censoring_of_pfs(karmma_result: Result) -> None:
     rows = _values(karmma_result.plot_patients(3))
     cohort = karmma_result.cohort(3).set_index("patient")
     shown = {int(row["patient"]) for row in rows if row.get("what") in ("death", "last seen alive")}
-    censored = {int(row["patient"]): row["month"] for row in rows if row.get("what") == swimmer.CENSORED}
+    censored = {int(row["patient"]): row["month"] for row in rows if row.get("what") == CENSORED}
     assert set(censored) == {patient for patient in shown if not cohort.at[patient, "pfs_event"]}
     assert 0 < len(censored) < len(shown)
     for patient, month in censored.items():
@@ -203,7 +205,7 @@ def test_another_design_is_for_orientation(sample_size_result: Result) -> None:
 
 
 def test_every_chart_is_drawn(karmma_result: Result) -> None:
-    for chart in (*(survival.fan(karmma_result, e) for e in ("pfs", "dor", "os")), karmma_result.plot_states()):
+    for chart in (*map(karmma_result.plot_survival, ("pfs", "dor", "os")), karmma_result.plot_states()):
         figure = figures.drawn(chart, name="x", caption="", description="")
         assert "NaN" not in json.dumps(figure.spec)
         assert "Infinity" not in json.dumps(figure.spec)

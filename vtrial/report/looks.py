@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from vtrial.characteristics.stopping import END
 from vtrial.report.charts import looks as looks_charts
 from vtrial.report.charts import trial_log
 from vtrial.report.charts.figures import Figure, drawn
@@ -10,7 +9,7 @@ from vtrial.report.tables import after_stopping
 from vtrial.report.tables import rules as looks_tables
 from vtrial.report.words.general import claim_of, metric_in_words, point
 from vtrial.report.words.looks import headlines
-from vtrial.workflows.trial_log import in_words, story_of
+from vtrial.workflows.trial_log import in_words
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result
@@ -22,8 +21,7 @@ def shown(result: "Result") -> dict[str, Any]:
         return {"looks": False, "looks_figures": []}
     rules, left_out = looks_tables.rules_tables(result, "rules")
     bounds = [] if looks_charts.bounds_table(result).empty else [_bounds(result)]
-    trial = first_stopped(result)
-    table = story_of(result.protocols[0], seed=result.scenario.design.simulation.seed, trial=trial)
+    table, trial = result.illustrations.log, result.illustrations.log_of
     drawable = not trial_log.story_points(table).empty
     story = [_story(table, trial)] if drawable else []
     ends = _ends(result)
@@ -59,13 +57,6 @@ def probabilities(result: "Result") -> dict[str, str]:
     found = {f"{test.name}.reject": f"{claim_of(result, test.name)} ({test.name})" for test in protocol.tests}
     stops = [metric for metric in headlines(protocol) if metric.startswith("stop.")]
     return found | {metric: f"the trial {metric_in_words(result, metric)[1]}" for metric in stops}
-
-
-def first_stopped(result: "Result", cell: int = 0) -> int:
-    """The first trial of a cell that a look stopped; 0 where none did."""
-    trials: Any = result.trials[result.trials["cell"] == cell]
-    stopped = trials.loc[trials["end"] != END, "trial"]
-    return 0 if stopped.empty else int(stopped.iloc[0])
 
 
 def _ends(result: "Result") -> Figure:

@@ -9,8 +9,8 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
+from vtrial.characteristics import over_time
 from vtrial.model.endpoints import TIME_WORDS as WORDS
-from vtrial.model.endpoints import TimeEndpoint
 from vtrial.model.posterior import Posterior
 from vtrial.report import looks
 from vtrial.report.charts import histogram, rates, survival, swimmer, worlds
@@ -22,6 +22,7 @@ from vtrial.report.tables import times as times_table
 from vtrial.report.tables.fitted import correction_in_words
 from vtrial.report.words.general import listed, point
 from vtrial.report.words.worlds import world_in_words
+from vtrial.workflows.patients import MOST_PATIENTS
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result
@@ -96,7 +97,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
     timed = bool(result.protocols[0].plan.curves)
     if (timed or result.protocols[0].plan.looks) and not result.scenario.swept:
         shown = cells
-    exact_sizes, of_times = sizes.sizes(result), sensitivity.sizes_of_times(result)
+    exact_sizes, of_times = sizes.sizes(result), result.illustrations.sizes_of_times
     differences, differences_left_out = comparisons.table(result, "differences")
     return {
         "swept": listed(result.scenario.swept) if result.scenario.swept else "",
@@ -130,7 +131,7 @@ def _every_metric(result: "Result", cell: int, timed: bool) -> tuple[str, Markup
 
 def _assumed(result: "Result") -> dict[str, Any]:
     world = result.protocols[0].design.world
-    by_section, varied = assumptions.settings(result), sensitivity.visits_varied(result)
+    by_section, varied = assumptions.settings(result), result.illustrations.visits_varied
     return {
         "study": result.evidence.study,
         "priors_file": result.evidence.priors,
@@ -193,34 +194,33 @@ _ASSUMED_OF_TIMES = (
 
 def _times(result: "Result") -> dict[str, Any]:
     """What is shown of times to an event, of the first cell; nothing where no trial has a curve of all patients."""
-    there: dict[TimeEndpoint, Any] = {e: survival.analysed(result, e) for e in survival.endpoints(result.protocols[0])}
-    endpoints: list[TimeEndpoint] = [e for e, some in there.items() if some[: survival.TRIALS_OF_STATES].any()]
-    if not endpoints:
+    shown = result.illustrations
+    if shown.patients is None:
         return {"times_figures": [], "times_of": "", "published": False}
     departures = times_table.departures(result)
     orientation = " (for orientation: this is not the study as it was run)" if departures else ""
     table = times_table.published(result)
-    trials = f"{min(survival.TRIALS, result.scenario.design.simulation.trials)} trials"
+    trials = f"{min(over_time.TRIALS_OF_CURVES, result.scenario.design.simulation.trials)} trials"
     figures = [
         drawn(
-            survival.fan(result, endpoint),
+            survival.fan(curves, survival.published_median(result.evidence, endpoint), endpoint),
             name=f"survival-{endpoint}",
             caption=f"Kaplan-Meier curves of {WORDS[endpoint]} in {trials} as each data cut shows them: pointwise "
-            f"median and bands over trials, to the last month at which {survival.KEPT:.0%} of the trials have a curve. "
-            f"Black: the published median with its 95% limits{orientation}, at 50%; an arrow is an upper limit that "
-            "was not reached. Below: patients at risk, median over trials. "
+            f"median and bands over trials, to the last month at which {over_time.KEPT:.0%} of the trials have a "
+            f"curve. Black: the published median with its 95% limits{orientation}, at 50%; an arrow is an upper limit "
+            "that was not reached. Below: patients at risk, median over trials. "
             + (_ASSUMED_OF_TIMES if endpoint != "os" else "Those alive are censored at their last attended visit."),
             description=f"Survival over months for {WORDS[endpoint]}: median and bands over trials, published median.",
         )
-        for endpoint in endpoints
+        for endpoint, curves in shown.curves.items()
     ]
-    curves = len(figures)
+    of_curves = len(figures)
     figures.append(
         drawn(
-            swimmer.swimmer(result, int(there[endpoints[0]].argmax())),
+            swimmer.swimmer(shown.patients),
             name="patients",
             caption="One simulated trial, the first with patients to show, as the data cut shows them: at most "
-            f"{swimmer.MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar "
+            f"{MOST_PATIENTS}, evenly spaced in order of enrolment, the longest known alive on top. A bar "
             "ends at death or at the last attended visit; response, CR and progression stand where a visit documents "
             "them. A red stroke is where progression-free survival is censored: at the last visit free of progression, "
             "or before an event that missed visits or a new therapy precede. Months since infusion. "
@@ -231,10 +231,10 @@ def _times(result: "Result") -> dict[str, Any]:
     )
     figures.append(
         drawn(
-            survival.states(result),
+            survival.states(shown.states),
             name="states",
             caption="Where the infused truly are, whether or not the cut has seen it: share in each state, mean over "
-            f"{min(survival.TRIALS_OF_STATES, result.scenario.design.simulation.trials)} trials, nobody censored. "
+            f"{min(over_time.TRIALS_OF_STATES, result.scenario.design.simulation.trials)} trials, nobody censored. "
             "Months since infusion, up to the longest follow-up at the cut. A response counts from the visit that "
             "documents it; progression from when it happens, which no visit shows at once. " + _ASSUMED_OF_TIMES,
             description="Stacked shares over months: no response, response, complete response, progressed, dead.",
@@ -242,8 +242,8 @@ def _times(result: "Result") -> dict[str, Any]:
     )
     return {
         "times_figures": figures,
-        "curve_figures": figures[:curves],
-        "path_figures": figures[curves:],
+        "curve_figures": figures[:of_curves],
+        "path_figures": figures[of_curves:],
         "curves": times_table.curves_table(result, table, "curves"),
         "times_of": f"of the first cell, {point(result.scenario.cells[0].swept)}" if result.scenario.swept else "",
         "times_trials": result.scenario.design.simulation.trials,

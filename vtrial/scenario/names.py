@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 
-def check(design: Any) -> None:
+def check_names(design: Any) -> None:
     """Whether looks have metrics of their own. Raises `ValueError` that names the two."""
     # `stop.<name>.…`: of a section, and of each look of one that has several.
     names = [section.name for section in design.look]

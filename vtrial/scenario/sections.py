@@ -210,7 +210,7 @@ class Design(_Strict):
                 )
         self.ordered_tests()
         consistent.check(self)
-        names.check(self)
+        names.check_names(self)
         arm, cohort = self.arm[0], self.cohort
         if self.simulation.endpoints == [] and not self.test:
             raise ValueError("[simulation] endpoints = [] and no [[test]]: nothing would be counted")

@@ -1,11 +1,14 @@
-"""One virtual trial's patients as a table."""
+"""One virtual trial's patients: as a table, and as its data cut shows them over time."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
 
+from vtrial._support.errors import InputError
+from vtrial.characteristics.over_time import STATES, refuse_without_times
 from vtrial.engine import run as engine
 from vtrial.model.endpoints import TIME_ENDPOINTS
 from vtrial.model.parameters import DAYS
@@ -13,6 +16,58 @@ from vtrial.protocol.build import Protocol
 from vtrial.trial.observation.visits import Seen
 from vtrial.trial.patients.response import BEST_RESPONSE
 from vtrial.trial.patients.toxicity import WORST_GRADE
+
+MOST_PATIENTS = 60
+CENSORED = "PFS censored"
+
+
+@dataclass(frozen=True)
+class AsSeen:
+    """The patients of one trial as its data cut shows them, at most `MOST_PATIENTS`, evenly spaced as they enrolled.
+
+    infused: all who are infused by the cut. bars: the states in which each is seen, from, to (months since infusion).
+    marks: what is seen of each, and when; the patients come in the order of how long they are known alive.
+    """
+
+    trial: int
+    infused: int
+    bars: pd.DataFrame
+    marks: pd.DataFrame
+
+
+def as_seen(protocol: Protocol, *, seed: int, trial: int, where: str) -> AsSeen:
+    """A trial's patients over time. Raises `InputError` without times, or where nobody is infused by the cut."""
+    refuse_without_times(protocol, where)
+    both = engine.observed(protocol.plan, protocol.numbers, protocol.worlds, seed=seed, start=trial)
+    cohort, seen = jax.tree.map(lambda a: a[0], both)
+    there = np.flatnonzero(seen.infused_by_cut)
+    if there.size == 0:
+        raise InputError(f"{where}: in trial {trial} nobody is infused by the data cut")
+    chosen = there[np.unique(np.linspace(0, there.size - 1, min(MOST_PATIENTS, there.size)).round().astype(int))]
+    chosen = chosen[np.argsort(-seen.os_time[chosen], kind="stable")]
+    bars, marks = [], []
+    therapy = np.ceil(np.minimum(cohort.path.new_therapy, 1e5) * DAYS)
+    for i in chosen:
+        patient = {"patient": str(i + 1), "dose": f"{protocol.doses[int(cohort.dose[i])]:g}"}
+        end, response, cr, progression = (
+            int(v[i]) for v in (seen.os_time, seen.response_day, seen.cr_day, seen.progression_day)
+        )
+        turns = [(0, 0), *((day, k) for k, day in enumerate((response, cr, progression), 1) if day)]
+        for (day, state), (until, _) in zip(turns, [*turns[1:], (end, 0)], strict=True):
+            if until > day:
+                bars.append(patient | {"from": day / DAYS, "to": until / DAYS, "state": STATES[state]})
+        happened = [("response", response), ("CR", cr), ("progression", progression)]
+        happened += [("death", end)] if seen.os_event[i] else [("last seen alive", end)]
+        happened += [("new therapy", int(therapy[i]))] if therapy[i] <= min(end, progression or end) else []
+        happened = [(what, day) for what, day in happened if day or what in ("death", "last seen alive")]
+        happened += [] if seen.pfs_event[i] else [(CENSORED, int(seen.pfs_time[i]))]
+        marks += [patient | {"what": what, "month": day / DAYS} for what, day in happened]
+    return AsSeen(
+        trial=trial,
+        infused=there.size,
+        bars=pd.DataFrame(bars, columns=["patient", "dose", "from", "to", "state"]),
+        marks=pd.DataFrame(marks, columns=["patient", "dose", "what", "month"]),
+    )
 
 
 def cohort_table(protocol: Protocol, *, seed: int, trial: int) -> pd.DataFrame:

@@ -8,19 +8,21 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from vtrial._support.errors import InputError
 from vtrial._support.folders import MANIFEST, Part, save, save_file
+from vtrial.characteristics import over_time
 from vtrial.characteristics.table import exact_by_world, true_by_world
 from vtrial.evidence import Evidence
+from vtrial.model.endpoints import TimeEndpoint
 from vtrial.model.posterior import Posterior
 from vtrial.protocol.build import Protocol
 from vtrial.scenario import Scenario
 from vtrial.scenario.written import as_toml
-from vtrial.workflows import views
+from vtrial.workflows import comparisons, views
 from vtrial.workflows.files import (
     CHARACTERISTICS,
     DIFFERENCES,
@@ -30,7 +32,9 @@ from vtrial.workflows.files import (
     table_part,
     text_part,
 )
-from vtrial.workflows.patients import cohort_table
+from vtrial.workflows.illustrations import Illustrations, illustrations
+from vtrial.workflows.patients import as_seen, cohort_table
+from vtrial.workflows.trial_log import story_of
 
 if TYPE_CHECKING:
     from vtrial.workflows.views import Chart
@@ -83,9 +87,12 @@ class Result:
 
     @cached_property
     def _differences(self) -> pd.DataFrame:
-        from vtrial.workflows import comparisons
-
         return comparisons.table(self)
+
+    @cached_property
+    def illustrations(self) -> Illustrations:
+        """What the report shows beside the tables, of the first cell: simulated when first asked for."""
+        return illustrations(self)
 
     def worlds(self, *, cell: int = 0) -> pd.DataFrame:
         """A row a world: its true rates, and what is known exactly of the design there (power against the true rate).
@@ -127,26 +134,30 @@ class Result:
 
         Raises `InputError` for a cell that is not there, or where no curve of the endpoint is estimated.
         """
-        return views.survival(self, endpoint, self._there(cell))
+        protocol = self.protocols[self._there(cell)]
+        trials = self.scenario.design.simulation.trials
+        curves = over_time.survival(protocol, endpoint, trials=trials, where=self.scenario.where)
+        return views.survival(curves, self.evidence, cast("TimeEndpoint", endpoint))
 
     def plot_patients(self, trial: int = 0, *, cell: int = 0) -> "Chart":
         """The patients of one simulated trial as its data cut shows them, a bar each (a swimmer plot).
 
         Raises `InputError` for a trial or cell that is not there, or where times are not simulated.
         """
-        return views.patients(self, _trial(trial), self._there(cell))
+        protocol, seed = self.protocols[self._there(cell)], self.scenario.design.simulation.seed
+        return views.patients(as_seen(protocol, seed=seed, trial=_trial(trial), where=self.scenario.where))
 
     def plot_states(self, *, cell: int = 0) -> "Chart":
         """The share of patients in each state over time, as it truly is. Raises `InputError` as `plot_patients`."""
-        return views.states(self, self._there(cell))
+        protocol = self.protocols[self._there(cell)]
+        trials = self.scenario.design.simulation.trials
+        return views.states(over_time.states(protocol, trials=trials, where=self.scenario.where))
 
     def story(self, trial: int = 0, *, cell: int = 0) -> pd.DataFrame:
         """What each look of one simulated trial saw, a row a rule; see `vtrial.workflows.trial_log.story_of`.
 
         Raises `InputError` for a trial or cell that is not there, or a design without looks.
         """
-        from vtrial.workflows.trial_log import story_of
-
         protocol, seed = self.protocols[self._there(cell)], self.scenario.design.simulation.seed
         return story_of(protocol, seed=seed, trial=_trial(trial), where=self.scenario.where)
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from vtrial.evidence import Evidence
+    from vtrial.model.endpoints import TimeEndpoint
     from vtrial.report.charts.rates import Chart
+    from vtrial.workflows.patients import AsSeen
     from vtrial.workflows.replication.replicate import Replication
     from vtrial.workflows.result import Result
 
@@ -48,25 +51,25 @@ def power(result: "Result") -> "Chart":
     return rates.power(result)
 
 
-def survival(result: "Result", endpoint: str, cell: int) -> "Chart":
-    """Kaplan-Meier curves of an endpoint over the trials."""
-    from vtrial.report.charts.survival import fan
+def survival(curves: "pd.DataFrame", evidence: "Evidence", endpoint: "TimeEndpoint") -> "Chart":
+    """Kaplan-Meier curves of an endpoint over the trials, beside the published median."""
+    from vtrial.report.charts.survival import fan, published_median
 
-    return fan(result, endpoint, cell=cell)
+    return fan(curves, published_median(evidence, endpoint), endpoint)
 
 
-def states(result: "Result", cell: int) -> "Chart":
+def states(shares: "pd.DataFrame") -> "Chart":
     """The share of patients in each state over time."""
     from vtrial.report.charts.survival import states
 
-    return states(result, cell=cell)
+    return states(shares)
 
 
-def patients(result: "Result", trial: int, cell: int) -> "Chart":
+def patients(seen: "AsSeen") -> "Chart":
     """The patients of one trial, a bar each."""
     from vtrial.report.charts.swimmer import swimmer
 
-    return swimmer(result, trial, cell=cell)
+    return swimmer(seen)
 
 
 def trial_log(table: "pd.DataFrame", trial: int) -> "Chart":

@@ -8,11 +8,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial.characteristics.survival import name
-from vtrial.engine import run as engine
 from vtrial.evidence.times import months_between
 from vtrial.fitting.inputs import used
 from vtrial.model.endpoints import TIME_WORDS as WORDS
-from vtrial.model.parameters import DAYS
 from vtrial.model.vocabulary import in_figures
 from vtrial.report.tables.overview import drawn
 from vtrial.report.words.general import capitalised, number
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from vtrial.protocol.build import Protocol
     from vtrial.workflows.result import Result
 
-TRIALS_OF_LANDMARK = 500  # whose survival at a published month is computed again
 _PARTS = {"median": "median", "low": "median.low", "high": "median.high"}
 _STATISTICS = {"median": "median", "low": "lower limit", "high": "upper limit"}
 _DEPTH = {"none": "no response", "pr": "PR", "vgpr": "VGPR", "cr": "CR"}
@@ -87,7 +84,7 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
                 f"overall survival at {month:g} months",
                 "survival",
                 float(row["value"]),
-                _at(result, protocol, month),
+                result.illustrations.survival_at[month],
             )
     for curve in protocol.plan.curves:
         fact = "deaths.all" if curve[1] == "all" else f"deaths.{name(protocol, curve).partition('.')[2]}"
@@ -234,13 +231,3 @@ def _group(protocol: "Protocol", group: str) -> str:
     if group.startswith("dose"):
         return f" at {protocol.doses[int(group[4:])]:g}"
     return f", best response {_DEPTH[group]}"
-
-
-def _at(result: "Result", protocol: "Protocol", month: float) -> Any:
-    """Kaplan-Meier overall survival at a month in each of the first trials."""
-    simulation = result.scenario.design.simulation
-    found = engine.curves_on_days(
-        protocol.plan, protocol.numbers, protocol.worlds, [round(month * DAYS)], curves=(("os", "all"),),
-        seed=simulation.seed, start=0, count=min(TRIALS_OF_LANDMARK, simulation.trials),
-    )  # fmt: skip
-    return found["os", "all"][0][:, 0]

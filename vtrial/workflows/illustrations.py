@@ -1,0 +1,86 @@
+"""What a report shows beside its tables, of a result's first cell: simulated here, so that the report only reads."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from vtrial._support.arrays import Array
+from vtrial.characteristics import over_time, sensitivity
+from vtrial.characteristics.stopping import END
+from vtrial.evidence import Evidence
+from vtrial.model.endpoints import TimeEndpoint
+from vtrial.protocol.build import Protocol
+from vtrial.workflows.patients import AsSeen, as_seen
+from vtrial.workflows.trial_log import story_of
+
+if TYPE_CHECKING:
+    from vtrial.workflows.result import Result
+
+
+@dataclass(frozen=True)
+class Illustrations:
+    """Curves, examples and what changes with an assumption; empty, or None, where there is nothing to show.
+
+    curves: `over_time.survival` by endpoint. states: `over_time.states`. patients: of the first trial with patients to
+    show. log: what the looks of the first trial that one stopped saw (`trial_log.story_of`), and that trial's number.
+    survival_at: overall survival of the first trials at each month of which the study printed it, (trials,).
+    sizes_of_times, visits_varied: see `characteristics.sensitivity`.
+    """
+
+    curves: dict[TimeEndpoint, pd.DataFrame]
+    states: pd.DataFrame
+    patients: AsSeen | None
+    log: pd.DataFrame
+    log_of: int
+    survival_at: dict[float, Array]
+    sizes_of_times: pd.DataFrame
+    visits_varied: pd.DataFrame
+
+
+def illustrations(result: "Result") -> Illustrations:
+    """What a report of a result shows of its first cell."""
+    protocol, where = result.protocols[0], result.scenario.where
+    trials, seed = result.scenario.design.simulation.trials, result.scenario.design.simulation.seed
+    there = {endpoint: _analysed(result, endpoint) for endpoint in over_time.endpoints(protocol)}
+    shown = [endpoint for endpoint, some in there.items() if some[: over_time.TRIALS_OF_STATES].any()]
+    logged = _first_stopped(result)
+    log = story_of(protocol, seed=seed, trial=logged, where=where) if protocol.plan.looks else pd.DataFrame()
+    return Illustrations(
+        curves={e: over_time.survival(protocol, e, trials=trials, where=where) for e in shown},
+        states=over_time.states(protocol, trials=trials, where=where) if shown else pd.DataFrame(),
+        patients=as_seen(protocol, seed=seed, trial=int(there[shown[0]].argmax()), where=where) if shown else None,
+        log=log,
+        log_of=logged,
+        survival_at={
+            month: over_time.at_month(protocol, "os", month, trials=trials)
+            for month in (published_months(protocol, result.evidence) if shown else [])
+        },
+        sizes_of_times=sensitivity.sizes_of_times(protocol, result.posterior, where),
+        visits_varied=sensitivity.visits_varied(protocol),
+    )
+
+
+def published_months(protocol: Protocol, evidence: Evidence) -> list[float]:
+    """The months of which a study printed overall survival, where a protocol estimates its curve."""
+    facts: Any = evidence.facts
+    if ("os", "all") not in protocol.plan.curves:
+        return []
+    printed = facts[(facts["system"] == "os") & (facts["statistic"] == "km_survival") & (facts["dose"] == "all")]
+    return list(dict.fromkeys(float(month) for month in printed["time"]))
+
+
+def _analysed(result: "Result", endpoint: TimeEndpoint) -> np.ndarray:
+    """In which trials anybody is in the analysis of an endpoint with a curve of all patients, bool (trials,)."""
+    trials: Any = result.trials[result.trials["cell"] == 0]
+    return trials[f"{endpoint}.median"].notna().to_numpy()
+
+
+def _first_stopped(result: "Result") -> int:
+    """The first trial that a look stopped; 0 where none did."""
+    trials: Any = result.trials[result.trials["cell"] == 0]
+    if "end" not in trials:
+        return 0
+    stopped = trials.loc[trials["end"] != END, "trial"]
+    return 0 if stopped.empty else int(stopped.iloc[0])
