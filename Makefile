@@ -1,5 +1,6 @@
 # make karmma   set up, fit the models to KarMMa, run its design, write results/karmma/
 # make test     set up, run every test but the slow ones
+# make quick    what every commit must pass: style, types, architecture, every snapshot (four minutes on two cores)
 # make slow     the tests that take minutes each: facts left out, the score of the fit, the second notebook
 # make snapshots   keep what today's code gives in place of the kept numbers; read the diff, say why in CHANGELOG.md
 # make calibrate   simulation-based calibration of the fit of time to event (an hour and a half)
@@ -18,7 +19,7 @@ BIN := .venv/bin
 export PYTENSOR_FLAGS := base_compiledir=$(CURDIR)/.cache/pytensor$(if $(PYTENSOR_FLAGS),$(comma)$(PYTENSOR_FLAGS))
 export VTRIAL_CACHE ?= $(CURDIR)/.cache/vtrial
 
-.PHONY: help setup karmma test slow snapshots lint fuzz kills bench calibrate lock clean
+.PHONY: help setup karmma test quick slow snapshots lint fuzz kills bench calibrate lock clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -40,6 +41,9 @@ karmma: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+quick: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q tests/architecture tests/snapshots
 
 slow: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow

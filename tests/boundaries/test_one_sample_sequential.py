@@ -103,7 +103,7 @@ def test_a_look_too_early_to_reject_never_does() -> None:
         ({"looks": [128, 64]}, "increase from look to look"),
         ({"looks": [64.5, 128]}, "whole numbers"),
         ({"alternative": 0.4}, "must be above the null"),
-        ({"method": "mid-p"}, "allowed: normal, exact"),
+        ({"method": "mid-p"}, "allowed: exact, normal"),
         ({"alternative": None, "beta": 0.1, "beta_kind": "pocock"}, "give its rate"),
         ({"beta": 0.1}, "beta_kind"),
         ({"beta": 0.1, "method": "exact"}, "beta_kind"),
