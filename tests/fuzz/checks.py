@@ -24,13 +24,13 @@ from vtrial import scenario
 from vtrial._support.errors import InputError
 from vtrial._support.validation import plain_data
 from vtrial.characteristics import plausibility
+from vtrial.characteristics.metrics import check_answer, check_names
 from vtrial.evidence import Evidence, load
 from vtrial.fitting.inputs import step_inputs, used
 from vtrial.fitting.sample import build
 from vtrial.model.posterior import Posterior
 from vtrial.protocol.build import Protocol
 from vtrial.report import replicated
-from vtrial.report.headline.looks import check_answer, check_names
 from vtrial.report.page import html
 from vtrial.report.tables.fitted import use_in_words
 from vtrial.scenario.written import as_toml

@@ -10,11 +10,11 @@ from scipy.stats import binom
 import vtrial
 from tests.report.test_report import Page
 from vtrial._support.errors import InputError
+from vtrial.characteristics.metrics import known
 from vtrial.report.charts import looks as looks_charts
 from vtrial.report.charts import trial_log
 from vtrial.report.charts.histogram import over_trials
 from vtrial.report.headline import answer
-from vtrial.report.headline.looks import known
 from vtrial.report.page import html
 from vtrial.report.tables import after_stopping, assumptions, rules, sizes
 from vtrial.report.words.general import metric_in_words

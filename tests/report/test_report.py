@@ -77,6 +77,13 @@ def sweep_html(sample_size_result: Result) -> str:
     return html(sample_size_result)
 
 
+def test_on_paper_a_wide_chart_is_drawn_smaller_not_cut(karmma_html: str) -> None:
+    """Paper does not scroll: a chart that is wider than the page lost its right side, and its legend."""
+    on_paper = karmma_html[karmma_html.index("@media print") : karmma_html.index("</style>")]
+    assert "figure { overflow: visible; }" in on_paper
+    assert "figure svg { max-width: 100%; height: auto; }" in on_paper
+
+
 def test_nothing_is_fetched(karmma_html: str, sweep_html: str) -> None:
     for text in (karmma_html, sweep_html):
         page = Page(text)
