@@ -312,7 +312,7 @@ def test_each_rule_fires_at_its_bound_and_not_one_before(every_rule: Protocol, k
     place, (_, says, from_it_on) = list(RULES).index(kind), RULES[kind]
     rule, table = every_rule.plan.rules[place], every_rule.numbers.looks.bounds[place]
     assert every_rule.numbers.bounds["orr"][40] == 27
-    assert rule.at_least == from_it_on
+    assert rule.side.upper == from_it_on
     bound = int(table[20])
     firing = [x for x in range(21) if says(x)]
     assert firing == list(range(bound, 21) if from_it_on else range(bound + 1))
@@ -627,7 +627,7 @@ def shows_of(p: Protocol, counts: Counts) -> twin_looks.Shows:
             bound = p.numbers.looks.shown[
                 [q for q, one in enumerate(p.plan.rules) if one.test].index(r), code(others), n
             ]
-        return bool(x >= bound if rule.at_least else x <= bound)
+        return bool(x >= bound if rule.side.upper else x <= bound)
 
     return shows
 

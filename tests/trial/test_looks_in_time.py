@@ -227,7 +227,7 @@ def check(p: Protocol, numbers: Any, t: int, found: Any) -> tuple[str, str]:
             endpoint, method = rule.time  # type: ignore[misc]
             if method == "median":
                 median = now.median(endpoint)
-                if math.isinf(median) and rule.at_least and not now.reaches(endpoint, float(limits[r])):
+                if math.isinf(median) and rule.side.upper and not now.reaches(endpoint, float(limits[r])):
                     median = math.nan  # not reached, and not followed for as long as the rule asks
                 np.testing.assert_equal(float(value), median, err_msg=f"{rule.name}, {now.times(endpoint)}")
             else:
@@ -241,11 +241,11 @@ def check(p: Protocol, numbers: Any, t: int, found: Any) -> tuple[str, str]:
             timed = [r for r, other in enumerate(p.plan.rules) if other.time is not None]
             limit = float(numbers.looks.limits[timed.index(place), 0])
             value = float(values[place])  # the same as the twin's, but for rounding: see above
-            return value >= limit if one.at_least else value <= limit
+            return value >= limit if one.side.upper else value <= limit
         asked = p.plan.watched[one.watched]
         x, n = now.count(asked.endpoint, asked.days)
         bound = numbers.looks.bounds[place, n]
-        return bool(x >= bound if one.at_least else x <= bound)
+        return bool(x >= bound if one.side.upper else x <= bound)
 
     def at_end(_: str, test: str, others: frozenset[str]) -> bool:
         if test == "pfs":

@@ -11,6 +11,7 @@ from vtrial._support.errors import InputError
 from vtrial.boundaries.binomial import holds, inside, looks_of, one_bound, whole
 from vtrial.boundaries.multistage import multistage
 from vtrial.boundaries.posterior import Mixture, Prior, mixture, posterior_bounds, posterior_weights
+from vtrial.model.side import Side
 from vtrial.model.vocabulary import Alternative
 
 
@@ -184,7 +185,7 @@ def _backward(
         new = slice(rows, int(np.searchsorted(-totals, -n, side="right")))
         if new.stop > new.start:
             ends = critical[new, None]
-            table[new, : n + 1] = x >= ends if alternative == "greater" else x <= ends
+            table[new, : n + 1] = Side.of(alternative).reached(x, ends)
             rows = new.stop
         yield n, table[:rows, : n + 1]
 

@@ -132,10 +132,10 @@ def _direction(protocol: Protocol, known: RulePlan, rule: Rule) -> str:
         good = next(test.alternative for test in protocol.tests if test.name == name) == "greater"
     else:
         good = known.time is not None or not _unwanted(protocol.plan.watched[known.watched])
-    promising = known.at_least == good
+    promising = known.side.upper == good
     if promising == (known.then == "success"):
         return ""
-    side, data = ("high" if known.at_least else "low"), ("promising" if promising else "poor")
+    side, data = ("high" if known.side.upper else "low"), ("promising" if promising else "poor")
     return f"it decides for {known.then} where what it counts is {side}, which is {data}; is the other side meant?"
 
 

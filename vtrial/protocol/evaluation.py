@@ -10,6 +10,7 @@ from vtrial.boundaries.conditional import conditional_power
 from vtrial.boundaries.posterior import posterior_probability
 from vtrial.boundaries.predictive import predictive_probability
 from vtrial.model.parameters import DAYS
+from vtrial.model.side import Side
 from vtrial.model.vocabulary import in_figures
 from vtrial.protocol.build import Protocol
 from vtrial.scenario.rules import (
@@ -31,7 +32,7 @@ class Judged:
     """One rule at one look.
 
     count, n: of what it counts (None for a rule on a time). bound: the count at which it fires, None where none of n
-    does; at_least: from it on, else up to it. value, limit: what the rule itself speaks of (a probability, a normal
+    does; side: that of the bound. value, limit: what the rule itself speaks of (a probability, a normal
     quantile, months), and its bound. fires: whether.
     """
 
@@ -43,7 +44,7 @@ class Judged:
     count: int | None
     n: int | None
     bound: int | None
-    at_least: bool
+    side: Side
     value: float
     limit: float
     fires: bool
@@ -55,16 +56,15 @@ class Judged:
             if self.kind == "median":
                 if not np.isfinite(self.limit):
                     return f"median {_months(self.value)}, cannot fire at this look"
-                way = "from" if self.at_least else "up to"
+                way = "from" if self.side.upper else "up to"
                 return f"median {_months(self.value)}, fires {way} {self.limit:g} months"
             if not np.isfinite(self.limit):
                 return f"z = {in_figures(self.value, '.3f')}, cannot fire at this look"
-            return f"z = {in_figures(self.value, '.3f')}, fires {'from' if self.at_least else 'up to'} {self.limit:.3f}"
+            way = "from" if self.side.upper else "up to"
+            return f"z = {in_figures(self.value, '.3f')}, fires {way} {self.limit:.3f}"
         if self.bound is None:
             return f"{self.count} of {self.n}, cannot fire at this look (no count of {self.n} does)"
-        return f"{self.count} of {self.n}, fires " + (
-            f"from {self.bound} on" if self.at_least else f"up to {self.bound}"
-        )
+        return f"{self.count} of {self.n}, fires {self.side.in_words(self.bound)}"
 
 
 def _months(value: float) -> str:
@@ -95,7 +95,7 @@ def judge(
         timed = [r for r, other in enumerate(protocol.plan.rules) if other.time is not None]
         scale = DAYS if isinstance(rule, MedianRule) else 1.0
         limit = float(numbers.limits[timed.index(place), 0])
-        fires = value >= limit if plan.at_least else value <= limit
+        fires = plan.side.reached(value, limit)
         what = (None, None, None, value / scale, limit / scale)
     else:
         assert count is not None
@@ -106,8 +106,8 @@ def judge(
             bound = int(numbers.by_enrolled[ahead.index(place), n, enrolled])
         else:
             bound = int(numbers.bounds[place, n])
-        fires = count >= bound if plan.at_least else count <= bound
-        there = bound <= n if plan.at_least else bound >= 0
+        fires = plan.side.reached(count, bound)
+        there = plan.side.attainable(bound, n)
         what = (count, n, bound if there else None, *_value(rule, plan, protocol, count, n, enrolled))
     return Judged(
         look=section.name,
@@ -118,7 +118,7 @@ def judge(
         count=what[0],
         n=what[1],
         bound=what[2],
-        at_least=plan.at_least,
+        side=plan.side,
         value=what[3],
         limit=what[4],
         fires=bool(fires),

@@ -77,7 +77,7 @@ def looks(
         for name, rule in zip(section.names, section.rule, strict=True):
             place = f"{where}: [[look]] '{section.name}' rule '{name}'"
             here = None if any_n else patients_at(section, planned)
-            at_least, table = bounds(rule, section, here, design, levels, plan, planned, place)
+            side, table = bounds(rule, section, here, design, levels, plan, planned, place)
             what = _watched(rule, design)
             claims = test_of(rule) if rule.then == "success" else None
             ahead = isinstance(rule, FORECASTS) and forecast_of(rule) == "enrolled" and design.in_calendar
@@ -87,7 +87,7 @@ def looks(
                     look=number,
                     name=name,
                     watched=-1 if what is None else asked.index(what),
-                    at_least=at_least,
+                    side=side,
                     then=rule.then,
                     test=claims or "",
                     tests=tuple(rule.tests),

@@ -55,15 +55,13 @@ def final_count(test: TestSection, bounds: _Table, planned: int | None, size: in
     """The count at which a test rejects at the end, and of how many patients: the most, where that varies; under a
     graph once all others have been rejected."""
     n = planned or size if test.population == "infused" else bounds.shape[-1] - 1
-    return int(
-        (bounds if bounds.ndim == 1 else bounds.min(0) if test.alternative == "greater" else bounds.max(0))[n]
-    ), n
+    return int((bounds if bounds.ndim == 1 else bounds.min(0) if test.side.upper else bounds.max(0))[n]), n
 
 
 def can_reject(test: TestSection, bounds: _Table, planned: int | None, size: int) -> bool:
     """Whether some count rejects at the end."""
     critical, n = final_count(test, bounds, planned, size)
-    return critical <= n if test.alternative == "greater" else critical >= 0
+    return bool(test.side.attainable(critical, n))
 
 
 def written(looks: Looks | None) -> Iterator[tuple[int, LookSection, Rule]]:
@@ -96,7 +94,7 @@ def fires_somewhere(looks: Looks, same: list[int], planned: int | None, size: in
         here = patients_at(looks.sections[rule.look], planned)
         n = np.arange(1, size + 1) if here is None else np.array([here])
         bound = looks.numbers.bounds[r, n]
-        if np.any(bound <= n if rule.at_least else bound >= 0):
+        if np.any(rule.side.attainable(bound, n)):
             return True
     return False
 
@@ -107,14 +105,13 @@ def _always(looks: Looks, r: int, here: int) -> bool:
     if rule.time is not None:
         return False
     bound = int(looks.numbers.bounds[r, here])
-    return bound <= 0 if rule.at_least else bound >= here
+    return bool(rule.side.inescapable(bound, here))
 
 
 def _refuse_test(test: TestSection, bounds: _Table, planned: int | None, size: int, place: str) -> None:
     critical, n = final_count(test, bounds, planned, size)
-    greater = test.alternative == "greater"
-    if test.method == "count" and test.count is not None and greater and test.count > n:
+    if test.method == "count" and test.count is not None and test.side.upper and test.count > n:
         raise InputError(f"{place}: count = {test.count} of at most {n} patients can never be")
-    if critical <= 0 if greater else critical >= n:
-        way = "from 0" if greater else f"up to {critical}"
+    if test.side.inescapable(critical, n):
+        way = "from 0" if test.side.upper else f"up to {critical}"
         raise InputError(f"{place}: it rejects {way} of {n} patients on, which every outcome meets")

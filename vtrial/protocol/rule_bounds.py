@@ -6,12 +6,12 @@ import numpy as np
 
 from vtrial._support.arrays import Counts
 from vtrial._support.errors import InputError
-from vtrial.boundaries.binomial import direction
 from vtrial.boundaries.conditional import conditional_bounds
 from vtrial.boundaries.posterior import posterior_bounds
 from vtrial.boundaries.predictive import predictive_bounds
 from vtrial.boundaries.toxicity import toxicity_bounds
 from vtrial.model.parameters import DAYS
+from vtrial.model.side import Side
 from vtrial.protocol.tests import Levels
 from vtrial.scenario import Design
 from vtrial.scenario.looks import LookSection
@@ -49,22 +49,22 @@ def bounds(
     plan: Plan,
     planned: int | None,
     place: str,
-) -> tuple[bool, Counts]:
-    """Whether a rule fires from its bound on (else up to it), and the bound for n = 0 .. capacity.
+) -> tuple[Side, Counts]:
+    """The side of a rule's bound, and the bound for n = 0 .. capacity.
 
     here: the patients that the look analyses, where that is known; a bound for others is not looked for.
     """
     n = np.arange(plan.capacity + 1) if here is None else np.array([here])
     if isinstance(rule, MedianRule):
-        return rule.at_least is not None, n[:0]
+        return _side(rule.at_least is not None), n[:0]
     if isinstance(rule, CountRule):
-        at_least = rule.at_least is not None
+        side = _side(rule.at_least is not None)
         bound = rule.at_least if rule.at_least is not None else rule.at_most
         assert bound is not None
-        if here is not None and (bound == 0 if at_least else bound >= here):
-            way = "at_least" if at_least else "at_most"
+        if here is not None and side.inescapable(bound, here):
+            way = "at_least" if side.upper else "at_most"
             raise InputError(f"{place}: {way} = {bound} of the {here} patients of this look is always so")
-        return at_least, _whole(np.full(n.shape, bound), n, plan.capacity, at_least)
+        return side, _whole(np.full(n.shape, bound), n, plan.capacity, side)
     if isinstance(rule, PosteriorRule):
         counts, way = posterior_bounds(
             n,
@@ -74,22 +74,23 @@ def bounds(
             probability_at_least=rule.probability_at_least,
             probability_at_most=rule.probability_at_most,
         )
-        return way == "at_least", _whole(counts, n, plan.capacity, way == "at_least")
+        side = _side(way == "at_least")
+        return side, _whole(counts, n, plan.capacity, side)
     if isinstance(rule, ToxicityRule):
-        return True, _toxicity(rule, section, design, plan, planned, place)
+        return Side.UPPER, _toxicity(rule, section, design, plan, planned, place)
     test = next(test for test in design.test if test.name == rule.test)
     if isinstance(rule, SpendingRule):
         if test.timed:
-            return rule.then == "success", n[:0]
-        at_least = (test.alternative == "greater") == (rule.then == "success")
+            return _side(rule.then == "success"), n[:0]
+        side = test.side if rule.then == "success" else test.side.other
         counts = levels.at_look(rule.test, section.name, n, rule.then, 0)
-        return at_least, _whole(counts, n, plan.capacity, at_least)
+        return side, _whole(counts, n, plan.capacity, side)
     if forecast_of(rule) == "enrolled":
-        at_least = test.alternative == "greater"
+        side = test.side
         if design.in_calendar:  # it is by patients enrolled too, see `enrolled_bounds`
-            return at_least, _whole(n[:0], n[:0], plan.capacity, at_least)
+            return side, _whole(n[:0], n[:0], plan.capacity, side)
         counts = _forecast(rule, n, n, levels.final(rule.test, n, 0), test.alternative)
-        return at_least, _whole(counts, n, plan.capacity, at_least)
+        return side, _whole(counts, n, plan.capacity, side)
     total = rule.final or planned
     if total is None:
         raise InputError(
@@ -102,8 +103,8 @@ def bounds(
     critical = levels.final(rule.test, np.array([total]), 0)[0]
     n = n[n <= total]
     counts = _forecast(rule, n, total, critical, test.alternative)
-    at_least = direction(rises=test.alternative == "greater", upward=rule.at_least is not None) == "at_least"
-    return at_least, _whole(counts, n, plan.capacity, at_least)
+    side = test.side if rule.at_least is not None else test.side.other
+    return side, _whole(counts, n, plan.capacity, side)
 
 
 def _forecast(rule: PredictiveRule | ConditionalRule, n: Counts, total: Any, critical: Any, alternative: Any) -> Counts:
@@ -130,17 +131,21 @@ def enrolled_bounds(
     every = np.arange(plan.capacity + 1)
     critical = levels.final(rule.test, every, 0)
     test = next(test for test in plan.tests if test.name == rule.test)
-    never = every + 1 if test.alternative == "greater" else np.full(plan.capacity + 1, -1)
+    never = test.side.never(every)
     table = np.repeat(never[:, None], plan.capacity + 1, axis=1)
     for n in every[1:] if here is None else [here]:
         table[n, n:] = _forecast(rule, np.full(len(every) - n, n), every[n:], critical[n:], test.alternative)
     return table
 
 
-def _whole(counts: Counts, n: Counts, capacity: int, at_least: bool) -> Counts:
+def _side(upper: bool) -> Side:
+    return Side.UPPER if upper else Side.LOWER
+
+
+def _whole(counts: Counts, n: Counts, capacity: int, side: Side) -> Counts:
     """A table for n = 0 .. capacity from its rows at `n`; elsewhere the rule never fires."""
     every = np.arange(capacity + 1)
-    table = every + 1 if at_least else np.full(capacity + 1, -1)
+    table = side.never(every)
     inside = n <= capacity
     table[n[inside]] = counts[inside]
     return table
@@ -159,7 +164,7 @@ def _toxicity(
         )
     bounds = toxicity_bounds(np.array(numbers), null=rule.null, alpha=rule.alpha).at_least
     mine = [look.name for look in alike].index(section.name)
-    return _whole(bounds[[mine]], np.array([numbers[mine]]), plan.capacity, True)
+    return _whole(bounds[[mine]], np.array([numbers[mine]]), plan.capacity, Side.UPPER)
 
 
 def by_set(
@@ -183,16 +188,16 @@ def by_set(
 
     def at(code: int) -> Counts:
         if levels.alpha(rule.of, code) == 0.0:
-            return _whole(n[:0], n[:0], plan.capacity, rule.at_least)
+            return _whole(n[:0], n[:0], plan.capacity, rule.side)
         if isinstance(written, SpendingRule):
-            return _whole(levels.at_look(rule.of, section.name, n, rule.then, code), n, plan.capacity, rule.at_least)
+            return _whole(levels.at_look(rule.of, section.name, n, rule.then, code), n, plan.capacity, rule.side)
         if not isinstance(written, FORECASTS):
             return table
         here, total = patients_at(section, planned), written.final or planned
         assert total is not None
         some = n[n <= total] if here is None else np.array([here])
         critical = levels.final(rule.of, np.array([total]), code)[0]
-        return _whole(_forecast(written, some, total, critical, alternative), some, plan.capacity, rule.at_least)
+        return _whole(_forecast(written, some, total, critical, alternative), some, plan.capacity, rule.side)
 
     return np.stack([at(code) for code in range(sets)])
 
@@ -203,7 +208,7 @@ def limits(rule: RulePlan, section: LookSection, levels: Levels, sets: int) -> l
     if isinstance(written, MedianRule):
         months = written.at_least if written.at_least is not None else written.at_most
         assert months is not None
-        never = np.inf if rule.at_least else -np.inf
+        never = rule.side.beyond
         free = [not rule.test or levels.alpha(rule.test, code) > 0.0 for code in range(sets)]
         return [months * DAYS if one else never for one in free]
     return [levels.z_at_look(rule.of, section.name, rule.then, code) for code in range(sets)]
@@ -229,7 +234,7 @@ def refuse_crossing(
         for down, limit in mine:
             if {up.then, down.then} != {"success", "futility"} or up.watched != down.watched:
                 continue
-            if up.at_least and not down.at_least:
+            if up.side.upper and not down.side.upper:
                 both = (bound <= limit) & (bound <= n) & (limit >= 0) & ((n == planned) | (planned is None))
                 if both.any():
                     at = int(np.flatnonzero(both)[0])

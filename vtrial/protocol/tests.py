@@ -271,5 +271,4 @@ class Levels:
 
 
 def _never(n: Counts, test: TestSection, *, success: bool = True) -> Counts:
-    n = np.asarray(n, np.int64)
-    return n + 1 if (test.alternative == "greater") == success else np.full(n.shape, -1)
+    return (test.side if success else test.side.other).never(np.asarray(n, np.int64))

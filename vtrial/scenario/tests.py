@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_val
 from pydantic_core import PydanticKnownError
 
 from vtrial.model.endpoints import TIME_ENDPOINTS, TIME_METHODS, Endpoint, Scale, TimeEndpoint, TimeMethod
+from vtrial.model.side import Side
 from vtrial.model.vocabulary import Alternative, Classical, Method, Population, Spending
 from vtrial.scenario.rules import beta
 from vtrial.scenario.values import MONTHS, STRICT, Inside, Name, Positive
@@ -53,6 +54,11 @@ class TestSection(BaseModel):
     assumed: Positive | None = None
     binding: bool = False
     events: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def side(self) -> Side:
+        """The side on which it rejects."""
+        return Side.of(self.alternative)
 
     @property
     def timed(self) -> bool:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vtrial.model.endpoints import TIME_ENDPOINTS, Endpoint, TimeEndpoint, TimeMethod
+from vtrial.model.side import Side
 from vtrial.model.vocabulary import CLOSES, OUTCOMES, Alternative, Population, Then
 from vtrial.trial.observation.looks import Held, LookPlan
 
@@ -36,13 +37,18 @@ class TestPlan:
         """Whether the endpoint is a time to an event."""
         return self.endpoint in TIME_ENDPOINTS
 
+    @property
+    def side(self) -> Side:
+        """The side on which it rejects."""
+        return Side.of(self.alternative)
+
 
 @dataclass(frozen=True)
 class RulePlan:
     """What of a rule is structure.
 
     look: its place among the looks. watched: that of what it counts, or -1 for a time, of which `time` names endpoint
-    and method. at_least: it fires from its bound on; else up to it. then: what it decides. test: the test that it
+    and method. side: that of its bound. then: what it decides. test: the test that it
     claims if it fires (or ""). tests: that must all have been rejected before a success ends the trial. rank: its
     precedence at its look, 0 first. of: the test that it is about, whether or not it claims it. void: whether it is of
     harm and goes before success at its look: where it fires, no test is claimed there. enrolled: whether its bound is
@@ -52,7 +58,7 @@ class RulePlan:
     look: int
     name: str = field(compare=False)
     watched: int
-    at_least: bool
+    side: Side
     then: Then
     test: str = ""
     tests: tuple[str, ...] = ()
@@ -98,7 +104,7 @@ def finally_shown(
         else:
             bound = bounds[test.name][..., sizes[test.population]]
             x = counts[test.endpoint]  # type: ignore[index]
-            shown[test.name] = x >= bound if test.alternative == "greater" else x <= bound
+            shown[test.name] = test.side.reached(x, bound)
     return shown
 
 
@@ -147,7 +153,7 @@ def fires(rules: tuple[RulePlan, ...], bounds: Any, held: Held, timed: dict[int,
         for k, r in enumerate(r for r, rule in enumerate(rules) if rule.enrolled):
             place = counting.index(r)
             bound = bound.at[place].set(by_enrolled[k, n[place], held.enrolled[rules[r].look]])
-        fired = fired.at[at].set(jnp.where(np.array([rules[r].at_least for r in counting]), x >= bound, x <= bound))
+        fired = fired.at[at].set(jnp.where(np.array([rules[r].side.upper for r in counting]), x >= bound, x <= bound))
     for r, value in timed.items():
         fired = fired.at[r].set(value)
     return fired

@@ -87,7 +87,7 @@ def compared(found: Held, values: dict[int, Any], numbers: Numbers, plan: Plan) 
     timed: dict[int, Any] = {}
     for limit, r in zip(numbers.looks.limits, (r for r, rule in enumerate(plan.rules) if rule.time), strict=True):
         value = values[r]
-        timed[r] = value >= limit if plan.rules[r].at_least else value <= limit
+        timed[r] = plan.rules[r].side.reached(value, limit)
     at_first_level = {r: value[0] for r, value in timed.items()}
     fired = fires(plan.rules, numbers.looks.bounds, found, at_first_level, numbers.looks.by_enrolled)
     rows: list[Any] = []
@@ -98,7 +98,7 @@ def compared(found: Held, values: dict[int, Any], numbers: Numbers, plan: Plan) 
             rule = plan.rules[r]
             x, n = (table[rule.look, rule.watched] for table in (found.counts, found.sizes))
             bound = numbers.looks.shown[k, :, n]
-            rows.append(x >= bound if rule.at_least else x <= bound)
+            rows.append(rule.side.reached(x, bound))
     shown = jnp.stack(rows) if rows else jnp.zeros((0, sets), bool)
     return Looked(found, fired, shown, values=values)
 

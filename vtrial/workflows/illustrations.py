@@ -43,8 +43,11 @@ def illustrations(result: "Result") -> Illustrations:
     """What a report of a result shows of its first cell."""
     protocol, where = result.protocols[0], result.scenario.where
     trials, seed = result.scenario.design.simulation.trials, result.scenario.design.simulation.seed
-    there = {endpoint: _analysed(result, endpoint) for endpoint in over_time.endpoints(protocol)}
-    shown = [endpoint for endpoint, some in there.items() if some[: over_time.TRIALS_OF_STATES].any()]
+    endpoints = over_time.endpoints(protocol)
+    there = {endpoint: _analysed(result, endpoint) for endpoint in endpoints}
+    shown: list[TimeEndpoint] = [
+        endpoint for endpoint in endpoints if there[endpoint][: over_time.TRIALS_OF_STATES].any()
+    ]
     logged = _first_stopped(result)
     log = story_of(protocol, seed=seed, trial=logged, where=where) if protocol.plan.looks else pd.DataFrame()
     return Illustrations(

@@ -116,7 +116,7 @@ def _rules(
                 words += f"; the trial goes on until {' and '.join(rule.tests)} have been rejected"
             row |= {
                 "evaluated": int(held.evaluated[k]), "endpoint": seen.endpoint, "count": x, "n": n,
-                "bound": seen.bound, "at_least": seen.at_least, "value": seen.value, "limit": seen.limit,
+                "bound": seen.bound, "at_least": seen.side.upper, "value": seen.value, "limit": seen.limit,
                 "fires": fires, "words": words,
             }  # fmt: skip
         rows.append(row)
@@ -148,17 +148,16 @@ def _test(protocol: Protocol, name: str, outcome: Outcome, reached: bool) -> dic
     if bounds.ndim > 1:  # under a graph: with the alpha of the other tests that were rejected
         names = [other.name for other in protocol.plan.tests]
         bounds = bounds[sum(2**t for t, other in enumerate(names) if other != name and decision.rejected[other])]
-    bound, at_least = int(bounds[n]), test.alternative == "greater"
-    alone = x >= bound if at_least else x <= bound
-    there = bound <= n if at_least else bound >= 0
-    way = f"rejects from {bound} on" if at_least else f"rejects up to {bound}"
-    words = f"{x} of {n}, {way if there else f'cannot reject (no count of {n} does)'}"
+    bound, side = int(bounds[n]), test.side
+    alone = side.reached(x, bound)
+    there = side.attainable(bound, n)
+    words = f"{x} of {n}, {f'rejects {side.in_words(bound)}' if there else f'cannot reject (no count of {n} does)'}"
     if alone and not fires:
         words += f"; waits for '{test.after}'"
     elif fires and not alone:
         words += "; rejected at a look"
     return row | {
-        "count": x, "n": n, "bound": bound if there else pd.NA, "at_least": at_least, "words": words,
+        "count": x, "n": n, "bound": bound if there else pd.NA, "at_least": side.upper, "words": words,
     }  # fmt: skip
 
 

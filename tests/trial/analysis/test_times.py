@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vtrial.model.parameters import DAYS
+from vtrial.model.side import Side
 from vtrial.trial.analysis import kaplan_meier, times
 from vtrial.trial.analysis.times import Benchmark
 
@@ -85,7 +86,7 @@ def test_what_is_not_estimable_does_not_reject():
 
 def test_no_rule_fires_on_what_is_not_estimable():
     def value(days: list[int], events: list[int], limit: float, *, at_least: bool, method: str = "median") -> float:
-        rule = SimpleNamespace(time=("os", method), at_least=at_least, of="t")
+        rule = SimpleNamespace(time=("os", method), side=Side.UPPER if at_least else Side.LOWER, of="t")
         hazard = {"t": Benchmark(jnp.asarray(np.arange(400) / 300, jnp.float32), None, None)}
         return float(times.at_look(curve(days, events), rule, hazard, jnp.float32(limit)))
 

@@ -90,19 +90,19 @@ def size_of(protocol: Protocol, test: TestSection, rejected: int = 0) -> Size | 
 
 def _one(test: TestSection, stages: _Stages, final: NDArray[np.int32], last: int) -> float:
     """The size where the end is of `last` patients, summed over counts look by look."""
-    greater = test.alternative == "greater"
+    side = test.side
 
     def beyond(bounds: Mapping[int, int] | NDArray[np.int32], n: int, x: NDArray[np.int64]) -> NDArray[np.bool_]:
         if isinstance(bounds, Mapping) and n not in bounds:
             return np.zeros(x.shape, bool)
-        return x >= bounds[n] if greater else x <= bounds[n]
+        return side.reached(x, bounds[n])
 
     going, before, total = np.ones(1), 0, 0.0
     for n in sorted({*stages.numbers, last}):
         going = np.convolve(going, binom.pmf(np.arange(n - before + 1), n - before, test.null))
         before, x = n, np.arange(n + 1)
         if n in stages.stops:
-            going = np.where(x <= stages.stops[n] if greater else x >= stages.stops[n], 0.0, going)
+            going = np.where(side.other.reached(x, stages.stops[n]), 0.0, going)
         closed = beyond(stages.closes, n, x) | (n == last)
         rejects = beyond(stages.claims, n, x) | (closed & beyond(final, n, x))
         total += float(going[rejects].sum())
@@ -128,7 +128,7 @@ def _finals(protocol: Protocol, test: TestSection) -> tuple[NDArray[np.int64], N
 
 def _stages(protocol: Protocol, test: TestSection, rejected: int) -> _Stages | None:
     """What looks do with a test. None where it cannot be said."""
-    plan, numbers, greater = protocol.plan, protocol.numbers.looks, test.alternative == "greater"
+    plan, numbers, side = protocol.plan, protocol.numbers.looks, test.side
     found = _Stages()
     claims = [r for r, rule in enumerate(plan.rules) if rule.test]  # as `numbers.shown` has them
     for r, section, rule in written(protocol.looks):
@@ -141,18 +141,18 @@ def _stages(protocol: Protocol, test: TestSection, rejected: int) -> _Stages | N
         counted = plan.watched[planned.watched] if planned.watched >= 0 else None
         if n is None or counted is None or numbers is None or counted.endpoint != test.endpoint:
             return None
-        if test.population != "infused" or planned.at_least != (greater != stops):
+        if test.population != "infused" or planned.side is not (side.other if stops else side):
             return None
         if closes and (plan.in_calendar or plan.graph or counted != watched(test.endpoint)):
             return None  # who else is enrolled by then depends on the calendar
         if counted != watched(test.endpoint) and not counted.toxic:
             found.bounded = True
-            if not greater:
+            if not side.upper:
                 return None
         if stops:
             found.stops[n] = int(numbers.bounds[r, n])
             continue
         bounds = found.closes if closes else found.claims
         bound = int(numbers.bounds[r, n] if closes else numbers.shown[claims.index(r), rejected, n])
-        bounds[n] = bound if n not in bounds else min(bounds[n], bound) if greater else max(bounds[n], bound)
+        bounds[n] = side.sooner(bounds.get(n, bound), bound)
     return found

@@ -83,7 +83,7 @@ class Tally:
                 bounds = numbers.shown[entries.index(r), :, n]
                 bound = bounds[others] if self.plan.graph else bounds[0]
                 x = self._grid(table, part_of(self.plan.watched[rule.watched]))
-                shown = (x >= bound if rule.at_least else x <= bound) & self._free(t, codes)
+                shown = rule.side.reached(x, bound) & self._free(t, codes)
                 significant[r] = shown
                 codes = codes | np.where(shown, 1 << t, 0)
         void = np.zeros(table.shape[:2], bool)
@@ -98,7 +98,7 @@ class Tally:
         numbers = self.protocol.numbers.looks
         assert numbers is not None
         x, bound = self._grid(table, part_of(self.plan.watched[rule.watched])), numbers.bounds[r, n]
-        return x >= bound if rule.at_least else x <= bound
+        return rule.side.reached(x, bound)
 
     def _decided(
         self,
@@ -173,7 +173,7 @@ class Tally:
                 others = codes & ~(1 << t)
                 bound = bounds[others, n] if self.plan.graph else bounds[n]
                 x = self._grid(table, part)
-                shown = (x >= bound if test.alternative == "greater" else x <= bound) & self._free(t, codes)
+                shown = test.side.reached(x, bound) & self._free(t, codes)
                 codes = codes | np.where(shown, 1 << t, 0)
         acted = self._final_rules(n, table, codes, weight) == _SUCCESS
         for new in np.unique(codes):

@@ -58,13 +58,13 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
     table = protocol.numbers.bounds[test.name]
     table = table[0] if graph else table
     bound = table[size]
-    rejects = counts >= bound if test.alternative == "greater" else counts <= bound
+    rejects = test.side.reached(counts, bound)
     rejects = trials[f"{test.name}.reject"].to_numpy(bool) if graph else rejects
     n = int(trials.loc[~stopped if not stopped.all() else stopped, f"n.{test.population}"].mode().iloc[0])
     critical = int(table[n])
     possible = 0 <= critical <= n
     # Bars a whole number of patients wide, with an edge where the decision changes: at one n no bar holds both.
-    first = critical if test.alternative == "greater" else critical + 1
+    first = critical if test.side.upper else critical + 1
     edge = first / n if possible else test.null
     seen = counts / size
     step = max(1, math.ceil((seen.max() - seen.min()) * n / _MOST_BARS)) / n
@@ -101,10 +101,8 @@ def _histogram(protocol: "Protocol", test: "TestSection", trials: Any) -> Any:
     if possible:
         mark = alt.Chart(pd.DataFrame({"rate": [edge]})).mark_rule(strokeWidth=1.5)
         layers.append(mark.encode(x=alt.X("rate:Q", scale=scale)))
-        sign = "≥" if test.alternative == "greater" else "≤"
-        where = (
-            f"{'begins by rejecting' if graph else 'rejects'} at {sign} {critical} of {n}, {critical / n:.1%} (solid)"
-        )
+        way = "begins by rejecting" if graph else "rejects"
+        where = f"{way} at {test.side.sign} {critical} of {n}, {critical / n:.1%} (solid)"
     title = alt.Title(claim(test, test.null), subtitle=f"null {percent(test.null)} (dashed), {where}")
     return alt.layer(*layers, width=380, height=190, title=title)
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from vtrial._support.errors import InputError
 from vtrial.characteristics import stopping as looks
+from vtrial.model.side import Side
 from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.rule_bounds import patients_at
@@ -157,10 +158,10 @@ def bounds_table(result: "Result", cell: int = 0) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     sections = {place: name for name, places in looks.groups(protocol).items() for place in places}
 
-    def add(endpoint: str, series: str, then: str, n: int, bound: int, at_least: bool) -> None:
-        if bound <= n if at_least else bound >= 0:
+    def add(endpoint: str, series: str, then: str, n: int, bound: int, side: Side) -> None:
+        if side.attainable(bound, n):
             panel = capitalised(endpoint_in_words(endpoint))
-            label = f"{'≥' if at_least else '≤'} {bound}"
+            label = f"{side.sign} {bound}"
             rows.append(
                 {
                     "panel": panel,
@@ -170,20 +171,20 @@ def bounds_table(result: "Result", cell: int = 0) -> pd.DataFrame:
                     "bound": bound,
                     "label": label,
                 }
-                | {"at_least": at_least}
+                | {"at_least": side.upper}
             )
 
     for r, rule in enumerate(protocol.plan.rules):
         n = patients_at(protocol.looks.sections[rule.look], protocol.levels.planned)
         if rule.time is None and n is not None and not rule.enrolled:
             name, bound = protocol.plan.watched[rule.watched].name, int(protocol.numbers.looks.bounds[r, n])
-            add(name, f"{sections[rule.look]}: {rule.name}", rule.then, n, bound, rule.at_least)
+            add(name, f"{sections[rule.look]}: {rule.name}", rule.then, n, bound, rule.side)
     if not rows:
         return pd.DataFrame(rows)
     for test in (test for test in protocol.tests if not test.timed):
         n = final_n(protocol, test.population, trials)
         bound = int(final_bounds(protocol, test.name)[0][n])
-        add(test.endpoint, f"end: {test.name}", "rejection", n, bound, test.alternative == "greater")
+        add(test.endpoint, f"end: {test.name}", "rejection", n, bound, test.side)
     return pd.DataFrame(rows)
 
 

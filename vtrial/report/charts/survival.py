@@ -67,7 +67,7 @@ def fan(curves: pd.DataFrame, published: pd.DataFrame, endpoint: TimeEndpoint) -
     line = alt.Chart(middle).mark_line(interpolate="step-after", strokeWidth=2)
     layers.append(line.encode(x=x, y=y, color=colour, tooltip=[*tooltip[:2], alt.Tooltip("low:Q", format=".1%")]))
     layers += _marks(published, x, colour)
-    curves = alt.layer(*layers, width=WIDTH, height=250)
+    above = alt.layer(*layers, width=WIDTH, height=250)
     risk = (
         alt.Chart(left, width=WIDTH, height=18)
         .mark_text(fontSize=11)
@@ -78,7 +78,7 @@ def fan(curves: pd.DataFrame, published: pd.DataFrame, endpoint: TimeEndpoint) -
             tooltip=[alt.Tooltip("at_risk:Q", title="at risk, median over trials"), alt.Tooltip("month:Q")],
         )
     )
-    return alt.vconcat(curves, risk, spacing=44, bounds="flush").configure_view(stroke=None)
+    return alt.vconcat(above, risk, spacing=44, bounds="flush").configure_view(stroke=None)
 
 
 def states(shares: pd.DataFrame) -> alt.Chart:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from vtrial.characteristics import stopping as looks
 from vtrial.model.endpoints import WORDS
 from vtrial.model.parameters import DAYS
+from vtrial.model.side import Side
 from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.rule_bounds import patients_at
@@ -102,7 +103,7 @@ def _counts(table: Any, rule: RulePlan, protocol: Protocol, here: int | None) ->
     """At which counts a rule fires: of the patients at its look, or of a few numbers where that varies."""
     size = protocol.size
     sizes = [here] if here is not None else sorted({max(1, round(size * part)) for part in (0.25, 0.5, 0.75, 1.0)})
-    said = [bound_in_words(int(table[n]), n, at_least=rule.at_least) for n in sizes]
+    said = [bound_in_words(int(table[n]), n, side=rule.side) for n in sizes]
     return said[0] if here is not None else "; ".join(["such as", *said]).replace("such as;", "such as")
 
 
@@ -113,17 +114,17 @@ def _by_enrolled(protocol: Protocol, r: int, here: int | None) -> str:
     table = numbers.by_enrolled[[k for k, one in enumerate(protocol.plan.rules) if one.enrolled].index(r)]
     n = here if here is not None else max(1, protocol.size // 2)
     said = [
-        f"{bound_in_words(int(table[n, enrolled]), n, at_least=rule.at_least)} where {enrolled} are enrolled"
+        f"{bound_in_words(int(table[n, enrolled]), n, side=rule.side)} where {enrolled} are enrolled"
         for enrolled in sorted({n, (n + protocol.size) // 2, protocol.size})
     ]
     return f"such as {'; '.join(said)}"
 
 
-def bound_in_words(bound: int, n: int, *, at_least: bool, never: str = "cannot fire at this look") -> str:
+def bound_in_words(bound: int, n: int, *, side: Side, never: str = "cannot fire at this look") -> str:
     """ "≥ 44 of 64"; or that no count of n is enough. never: what follows from that."""
-    if not (bound <= n if at_least else bound >= 0):
+    if not side.attainable(bound, n):
         return f"{never} (no count of {n} does)"
-    return f"{'≥' if at_least else '≤'} {bound} of {n}"
+    return f"{side.sign} {bound} of {n}"
 
 
 def _limit(protocol: Protocol, r: int) -> str:
@@ -131,7 +132,7 @@ def _limit(protocol: Protocol, r: int) -> str:
     rule, numbers = protocol.plan.rules[r], protocol.numbers.looks
     assert numbers is not None
     assert rule.time is not None
-    limit, sign = float(numbers.limits[timed.index(r), 0]), "≥" if rule.at_least else "≤"
+    limit, sign = float(numbers.limits[timed.index(r), 0]), rule.side.sign
     if not math.isfinite(limit):
         return "cannot fire at this look"
     return f"{sign} {limit / DAYS:g} months" if rule.time[1] == "median" else f"z {sign} {limit:.3f}"
@@ -226,9 +227,9 @@ def _final(protocol: Protocol, name: str, trials: Any) -> list[str]:
         z_bound = f"z ≥ {z:.3f}" if math.isfinite(z) else "cannot reject"
         fires = z_bound if test.method == "log-rank" else f"lower limit > {test.null:g} months"
         return ["end", when, name, counted_in_words(test.endpoint), fires, f"{means}, null {test.null:g} months", then]
-    n, at_least = final_n(protocol, test.population, trials), test.alternative == "greater"
+    n = final_n(protocol, test.population, trials)
     said = [
-        bound_in_words(int(bounds[n]), n, at_least=at_least, never="cannot reject")
+        bound_in_words(int(bounds[n]), n, side=test.side, never="cannot reject")
         for bounds in final_bounds(protocol, name)
     ]
     fires = " to ".join(dict.fromkeys(said))

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from vtrial.boundaries.one_sample import size_and_power
 from vtrial.characteristics.exact.size import size_of
 from vtrial.characteristics.stopping import END
+from vtrial.model.side import Side
 from vtrial.protocol.build import Protocol
 from vtrial.report.tables.overview import MOST_ROWS, drawn
 from vtrial.report.words.general import number
@@ -83,7 +84,8 @@ def sizes_table(table: Any, name: str) -> Markup:
     rows = []
     for _, row in table.head(MOST_ROWS).iterrows():
         n, critical = row["n"], row["critical"]
-        sign, possible = ("≥", critical <= n) if row["alternative"] == "greater" else ("≤", critical >= 0)
+        side = Side.of(row["alternative"])
+        possible = side.attainable(critical, n)
         at_looks = not math.isnan(row["looks"])
         above = row["size"] > row["alpha"] and not at_looks
         rows.append(
@@ -93,7 +95,7 @@ def sizes_table(table: Any, name: str) -> Markup:
                 "method": row["method"],
                 "alpha": "–" if math.isnan(row["alpha"]) else f"{row['alpha']:g}",
                 "n": f"{n} {row['population']}",
-                "rejects": f"{sign} {critical} ({critical / n:.1%})" if possible and n else "never",
+                "rejects": f"{side.sign} {critical} ({critical / n:.1%})" if possible and n else "never",
                 "size": f"{row['size']:.4f}{' > alpha' if above else ''}",
                 "occurred": f"{row['n_low']}" if row["n_low"] == row["n_high"] else f"{row['n_low']} – {row['n_high']}",
                 "range": number(row["low"])

@@ -162,7 +162,7 @@ def at_look(ordered: dict[TimeEndpoint, kaplan_meier.Ordered], rule: Any, benchm
         of = ordered[endpoint]
         median = kaplan_meier.quantiles(of).estimate[0]
         short = jnp.isinf(median) & (kaplan_meier.latest(of).astype(jnp.float32) < limit)
-        return jnp.where(short, missing, median) if rule.at_least else median
+        return jnp.where(short, missing, median) if rule.side.upper else median
     result = log_rank.one_sample(ordered[endpoint], EVERYONE, benchmarks[rule.of].hazard)
     return jnp.where(result.expected > 0, -result.z, missing)
 

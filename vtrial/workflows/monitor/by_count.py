@@ -117,7 +117,7 @@ class _Counted:
             at_most, at_least = -1, look.n + 1
             for r in self._rules(look):
                 rule, bound = self.tables.protocol.plan.rules[r], int(self.tables.rules[r, look.n])
-                upward, bound = (not rule.at_least, look.n - bound) if self.less else (rule.at_least, bound)
+                upward, bound = (not rule.side.upper, look.n - bound) if self.less else (rule.side.upper, bound)
                 if upward and rule.test == self.test.name:
                     at_least = min(at_least, bound)
                 elif not upward:

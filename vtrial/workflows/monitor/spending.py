@@ -13,7 +13,7 @@ from vtrial.scenario import TestSection
 from vtrial.scenario.rules import SpendingRule
 from vtrial.workflows.monitor.bounds import Analyses, Found, exact_counts, normal_bounds
 from vtrial.workflows.monitor.data import Analysis
-from vtrial.workflows.monitor.tables import Tables, missing, planned_patients, reached
+from vtrial.workflows.monitor.tables import Tables, missing, planned_patients
 
 _CLASSICAL = "-classical"  # families without a spending function end so
 
@@ -239,7 +239,7 @@ def _crossed(
                 if rule.time
                 else stage.analysis.count(tables.watched(stage.rules[then]))
             )
-            if reached(seen, limit, at_least=rule.at_least):
+            if rule.side.reached(seen, limit):
                 if then == "success":
                     return found
                 found.append(k)

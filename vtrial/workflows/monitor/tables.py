@@ -109,10 +109,10 @@ class Tables:
         for r in self.overruled:
             rule = self.protocol.plan.rules[r]
             if rule.time is not None:
-                silent.set_limit(r, [np.inf if rule.at_least else -np.inf] * self.sets)
+                silent.set_limit(r, [rule.side.beyond] * self.sets)
             else:
                 n = sizes[rule.look]
-                silent.set_rule(r, n, [n + 1 if rule.at_least else -1] * self.sets)
+                silent.set_rule(r, n, [rule.side.never(n)] * self.sets)
         return silent.judging()
 
 
@@ -137,8 +137,3 @@ def missing(tables: Tables, analyses: Sequence[Analysis]) -> list[tuple[int, Loo
         if due or any(other.section is not None and precedes(section, other.section) for other in analyses):
             found.append((k, section))
     return found
-
-
-def reached(count: float, bound: float, *, at_least: bool) -> bool:
-    """Whether a count, or a normal quantile, is at its bound, or beyond it."""
-    return count >= bound if at_least else count <= bound

@@ -40,12 +40,10 @@ def tested(
         raise InputError(f"{place}: enrolled is missing, which test '{test.name}' needs")
     x = end.count(test.endpoint)
     bound = np.atleast_1d(protocol.numbers.bounds[test.name][..., n])
-    shows = x >= bound if test.alternative == "greater" else x <= bound
+    shows = test.side.reached(x, bound)
     first = int(bound[0])
-    there = first <= n if test.alternative == "greater" else first >= 0
-    way = (
-        (f"rejects from {first} on" if test.alternative == "greater" else f"up to {first}") if there else "none rejects"
-    )
+    there = test.side.attainable(first, n)
+    way = (f"rejects from {first} on" if test.side.upper else f"up to {first}") if there else "none rejects"
     row |= {"count": x, "n": n, "bound": first if there else None, "fires": bool(shows[0])}
     return row | {"seen": f"{x} of {n}, {way}{_pvalue_of(test, x, n)}"}, shows
 
