@@ -13,7 +13,6 @@ from vtrial.characteristics import metrics, survival, table
 from vtrial.characteristics.monte_carlo import row
 from vtrial.model.descriptors import CORE
 from vtrial.model.endpoints import ENDPOINTS
-from vtrial.report.words import general as words
 from vtrial.workflows.result import Result
 
 PLAN = SimpleNamespace(
@@ -28,6 +27,7 @@ PLAN = SimpleNamespace(
 )
 PROTOCOL: Any = SimpleNamespace(
     plan=PLAN,
+    tests=(),
     worlds=SimpleNamespace(size=1),
     ess=1.0,
     doses=(450000000.0, 450000001.0),
@@ -70,12 +70,11 @@ def test_doses_that_differ_have_curves_that_do():
 
 
 def test_flags_say_what_they_are():
-    result: Any = SimpleNamespace(protocols=(SimpleNamespace(plan=PLAN, tests=(), doses=(300.0,), looks=None),))
-    said = {metric: words.metric_in_words(result, metric)[1] for metric in ("vgpr.rate", "flag.vgpr.rate")}
-    assert said["flag.vgpr.rate"] == "best response VGPR, no better"
-    assert words.metric_in_words(result, "vgpr.rate")[0] == "Rate of VGPR or better"
-    assert words.metric_in_words(result, "flag.ae.nausea.any.rate")[1] == "ae.nausea.any"
-    assert "not estimable" in words.metric_in_words(result, "flag.ae.nausea.any.rate.ne")[1]
+    said = {metric.name: metric for metric in metrics.metrics(PROTOCOL)}
+    assert said["flag.vgpr.rate"].label == "best response VGPR, no better"
+    assert said["vgpr.rate"].heading == "Rate of VGPR or better"
+    assert said["flag.crs3.rate"].label == "CRS of grade 3 or higher"
+    assert "not estimable" in said["flag.orr.rate.ne"].label
 
 
 def test_a_metric_that_is_there_twice_is_no_value():

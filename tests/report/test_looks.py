@@ -18,6 +18,7 @@ from vtrial.report.headline import answer
 from vtrial.report.page import html
 from vtrial.report.tables import after_stopping, assumptions, rules, sizes
 from vtrial.report.words.general import metric_in_words
+from vtrial.scenario.solve import SolveSection
 from vtrial.workflows.result import Result
 
 TESTS: list[dict[str, Any]] = [
@@ -97,6 +98,19 @@ def test_every_metric_is_known_and_has_words(which: str, request: pytest.Fixture
         heading, words = metric_in_words(result, metric)
         assert heading != "Other", metric
         assert words != metric, metric
+
+
+def test_what_is_a_proportion_is_so_for_solve_and_in_its_figures(swept: Result) -> None:
+    """[solve] refuses targets beyond 0 to 1 before any protocol is made: by the metric's name alone."""
+    for metric in swept.metrics.values():
+        if metric.proportion:
+            with pytest.raises(ValueError, match="is a probability or a share"):
+                SolveSection.check_target(metric.name, "at_least", 2.0)
+        else:
+            SolveSection.check_target(metric.name, "at_least", 2.0)
+    table = swept.characteristics
+    shares = table[[swept.metrics[name].proportion for name in table["metric"]]]
+    assert shares["estimate"].dropna().between(0.0, 1.0).all()
 
 
 def test_the_short_table_has_the_stops_that_can_be(swept: Result, graph: Result) -> None:

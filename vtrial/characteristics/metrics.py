@@ -1,16 +1,143 @@
-"""The metrics that a run can have, by name: what `answer` and `solve` may ask for."""
+"""Every metric that a run can have, as data: its name, what it is in words, its unit. Tables, `answer`, `solve`,
+differences and the report read them here.
+
+Those of looks are in `metrics_of_looks`, those of times in `metrics_of_times`.
+"""
+
+from collections.abc import Iterator, Sequence
 
 from vtrial._support.errors import InputError, nearest
-from vtrial.characteristics import stopping, survival
-from vtrial.characteristics.estimation import told
+from vtrial._support.text import listed
+from vtrial.characteristics import stopping
 from vtrial.characteristics.exact import fixed
-from vtrial.characteristics.table import metric_of_flag
-from vtrial.model.endpoints import TIME_ENDPOINTS
+from vtrial.characteristics.metric import IN_PLACE, Metric
+from vtrial.characteristics.metrics_of_looks import of_looks
+from vtrial.characteristics.metrics_of_times import of_times
+from vtrial.characteristics.table import WORTHWHILE, metric_of_flag
+from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS
 from vtrial.protocol.build import Protocol
 from vtrial.scenario import Design
-from vtrial.trial.analysis.times import LANDMARKS
+from vtrial.scenario.wording import claim
 
+DECISIONS = "Decisions: probability over trials"
 OF_CURVES = (*TIME_ENDPOINTS, "follow_up", "retreated")  # the metrics of curves begin with these
+_OVER_WORLDS = {
+    "worthwhile": f"share of worlds in which it is true and shown with probability {WORTHWHILE:g} or more",
+    "reject.worlds.q10": "probability that it is shown, 10% quantile over worlds",
+    "reject.worlds.q50": "probability that it is shown, median over worlds",
+    "reject.worlds.q90": "probability that it is shown, 90% quantile over worlds",
+}
+_OF_RATE = {
+    "rate": "mean over trials, of the infused",
+    "rate.q025": "2.5% quantile over trials",
+    "rate.q975": "97.5% quantile over trials",
+    "enrolled.rate": "mean over trials, of the enrolled",
+}
+_RATE_IN_PLACE = IN_PLACE | {"bound.high": "mean over trials if it were 1 wherever it is not estimable"}
+# The flags of the core whose names alone do not say how they differ from endpoints.
+_OF_FLAG = {
+    "orr": "response (PR or better)",
+    "vgpr_or_better": "VGPR or better",
+    "cr": "CR or better",
+    "vgpr": "best response VGPR, no better",
+    "pr": "best response PR, no better",
+    "crs": "CRS of any grade",
+    "crs3": "CRS of grade 3 or higher",
+    "neurotoxicity": "neurotoxicity of any grade",
+    "neurotoxicity3": "neurotoxicity of grade 3 or higher",
+}
+_FLAGS = "Rates of what else was asked for, of the infused, as known at the data cut"
+
+
+def metrics(protocol: Protocol, cells: Sequence[Protocol] = ()) -> list[Metric]:
+    """The metrics that a run of a protocol can have: also those that are known only where trials ended at a look, or
+    where exact answers exist.
+
+    cells: all protocols of a sweep, since what a test claims may vary over them.
+    """
+    cells = cells or (protocol,)
+    return [
+        *_of_tests(protocol, cells),
+        *_of_trial(protocol),
+        *_of_rates(protocol),
+        *(of_looks(protocol) if protocol.plan.looks else ()),
+        *(of_times(protocol) if protocol.plan.curves else ()),
+    ]
+
+
+def by_name(protocols: Sequence[Protocol]) -> dict[str, Metric]:
+    """The metrics of all cells of a sweep."""
+    found: dict[str, Metric] = {}
+    seen: set[object] = set()
+    for protocol in protocols:
+        alike = (protocol.plan, tuple(look.name for look in protocol.plan.looks), protocol.doses)
+        if alike not in seen:
+            seen.add(alike)
+            found = {metric.name: metric for metric in metrics(protocol, protocols)} | found
+    return found
+
+
+def _of_tests(protocol: Protocol, cells: Sequence[Protocol]) -> Iterator[Metric]:
+    over = protocol.worlds.size > 1 or protocol.plan.shifted  # known where they are exact
+    for test in protocol.tests:
+        shown = claim_of(cells, test.name)
+        after = f", after {test.after}" if test.after else ""
+        words = f"{shown} is shown ({test.name}{after})"
+        yield Metric(f"{test.name}.reject", DECISIONS, words, "probability", compared=True)
+        for what, words in _OVER_WORLDS.items() if over else ():
+            yield Metric(f"{test.name}.{what}", "Over the worlds", f"{shown} ({test.name}): {words}", "probability")
+
+
+def _of_trial(protocol: Protocol) -> Iterator[Metric]:
+    tests = protocol.plan.tests
+    if len(tests) > 1 and not fixed.is_chain(tests):
+        yield Metric("all.reject", DECISIONS, "every test rejects", "probability", compared=True)
+    if tests and not protocol.plan.mix and not any(test.timed for test in tests):
+        words = "some null that is true in its world is rejected (familywise error)"
+        yield Metric("familywise.error", DECISIONS, words, "probability")
+    if stopping.has_success(protocol):
+        words = f"the trial is a success ({success_in_words(protocol)})"
+        yield Metric("success", DECISIONS, words, "probability", compared=True)
+    for whom in ("enrolled", "infused"):
+        yield Metric(f"n.{whom}", "Patients", f"patients {whom}, mean over trials", "patients", compared=True)
+
+
+def _of_rates(protocol: Protocol) -> Iterator[Metric]:
+    for endpoint in protocol.plan.endpoints:
+        heading = f"Rate of {WORDS[endpoint]}"
+        for part, words in _OF_RATE.items():
+            yield Metric(f"{endpoint}.{part}", heading, words, "rate", compared=part.endswith("rate"))
+        for part, words in _RATE_IN_PLACE.items():
+            yield Metric(f"{endpoint}.rate.{part}", heading, words, "rate")
+    for flag in protocol.plan.flags:
+        name, words = f"{metric_of_flag(flag)}.rate", _OF_FLAG.get(flag, flag)
+        yield Metric(name, _FLAGS, words, "rate", compared=True)
+        for part, more in _RATE_IN_PLACE.items():
+            yield Metric(f"{name}.{part}", _FLAGS, f"{words}: {more}", "rate")
+
+
+def claim_of(cells: Sequence[Protocol], name: str) -> str:
+    """What the rejection of a test shows, in all cells."""
+    tests = [next(t for t in protocol.tests if t.name == name) for protocol in cells]
+    nulls = {test.null for test in tests}
+    return claim(tests[0], nulls.pop() if len(nulls) == 1 else None)
+
+
+def success_in_words(protocol: Protocol) -> str:
+    """What the metric `success` is: "a rule stops for it, or 'orr' is shown"."""
+    needed = [f"'{name}'" for name in stopping.success_tests(protocol)]
+    ways = ["a rule stops for success"] if any(rule.then == "success" for rule in protocol.plan.rules) else []
+    if needed:
+        ways.append(f"{listed(needed)} {'is' if len(needed) == 1 else 'are'} shown")
+    return ", or ".join(ways)
+
+
+# --- what a scenario may ask for
+
+
+def known(protocol: Protocol) -> list[str]:
+    """The names of the metrics that a run of a protocol can have."""
+    return [metric.name for metric in metrics(protocol)]
 
 
 def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
@@ -33,52 +160,3 @@ def check_names(protocols: list[Protocol], where: str) -> None:
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"{where}: two metrics would be named '{twice}'; rename the look, the test or the flag")
-
-
-def known(protocol: Protocol) -> list[str]:
-    """The metrics that a run of a protocol can have, in no order: also those that are known only where trials ended at
-    a look, or where exact answers exist."""
-    plan = protocol.plan
-    found = [f"{test.name}.reject" for test in plan.tests]
-    if protocol.worlds.size > 1 or plan.shifted:  # known where they are exact
-        over = ("worthwhile", *(f"reject.worlds.{q}" for q in ("q10", "q50", "q90")))
-        found += [f"{test.name}.{what}" for test in plan.tests for what in over]
-    if len(plan.tests) > 1 and not fixed.is_chain(plan.tests):
-        found.append("all.reject")
-    if plan.tests and not plan.mix and not any(test.timed for test in plan.tests):
-        found.append("familywise.error")
-    if stopping.has_success(protocol):
-        found.append("success")
-    found += ["n.enrolled", "n.infused"]
-    found += [f"{e}.{part}" for e in plan.endpoints for part in ("rate", "rate.q025", "rate.q975", "enrolled.rate")]
-    found += [f"{metric_of_flag(flag)}.rate" for flag in plan.flags]
-    if plan.looks:
-        found += _of_looks(protocol)
-    if plan.curves:
-        found += ["retreated.n", "retreated.responses", *(f"follow_up.{q}" for q in ("q025", "q50", "q975"))]
-    in_place = ("ne", "true", "bound.low", "bound.high")
-    rates = [*plan.endpoints, *map(metric_of_flag, plan.flags)]
-    found += [f"{name}.rate.{part}" for name in rates for part in in_place]
-    for stem in (survival.name(protocol, curve) for curve in plan.curves):
-        found += [f"{stem}.s{month}.{part}" for month in LANDMARKS for part in in_place]
-        found += [f"{stem}.n", f"{stem}.events", f"{stem}.median.width.q50", *(f"{stem}.s{m}" for m in LANDMARKS)]
-        parts = ("median", "median.low", "median.high")
-        found += [f"{stem}.{part}.{q}" for part in parts for q in ("q025", "q50", "q975", "nr", "ne")]
-    return found
-
-
-def _of_looks(protocol: Protocol) -> list[str]:
-    plan, sections = protocol.plan, stopping.groups(protocol)
-    found = [f"stop.{then}" for then in stopping.outcomes(protocol)]
-    for section, places in sections.items():
-        found += [f"stop.{section}.{then}" for then in stopping.decided_by(protocol, places)]
-        for place in places if len(places) > 1 else []:
-            found += [f"stop.{plan.looks[place].name}.{then}" for then in stopping.decided_by(protocol, [place])]
-    found += ["n.evaluated", "n.not_infused", "n.not_evaluated"]
-    if plan.in_calendar:
-        found += ["duration", "duration.q025", "duration.q975"]
-    ends = ["", *(f".{name}" for name in sections if not plan.looks[sections[name][0]].final), f".{stopping.END}"]
-    if not plan.mix:
-        judged = [*told(protocol), *(f"{e}.median" for e in TIME_ENDPOINTS if (e, "all") in plan.curves)]
-        found += [f"{e}.{what}{end}" for e in judged for what in ("bias", "coverage") for end in ends]
-    return found

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vtrial.characteristics.metrics_of_looks import headlines
 from vtrial.report.charts import looks as looks_charts
 from vtrial.report.charts import trial_log
 from vtrial.report.charts.figures import Figure, drawn
 from vtrial.report.tables import after_stopping
 from vtrial.report.tables import rules as looks_tables
 from vtrial.report.words.general import claim_of, metric_in_words, point
-from vtrial.report.words.looks import headlines
 from vtrial.workflows.trial_log import in_words
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
+from vtrial._support.text import listed
 from vtrial.characteristics import over_time
 from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.model.posterior import Posterior
@@ -20,7 +21,7 @@ from vtrial.report.headline.figure import answer_figure
 from vtrial.report.tables import assumptions, comparisons, overview, sensitivity, sizes
 from vtrial.report.tables import times as times_table
 from vtrial.report.tables.fitted import correction_in_words
-from vtrial.report.words.general import listed, point
+from vtrial.report.words.general import point
 from vtrial.report.words.worlds import world_in_words
 from vtrial.workflows.patients import MOST_PATIENTS
 

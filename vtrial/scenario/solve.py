@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, model_validator
 from vtrial.scenario.values import STRICT
 
 MOST_VALUES = 2_000
-_PROBABILITIES = re.compile(r"\.(reject|rate|worthwhile|coverage|error|ne|s\d+)(\.|$)|^(stop|success)(\.|$)")
+_PROBABILITIES = re.compile(r"\.(reject|rate|worthwhile|coverage|error|ne|nr|s\d+)(\.|$)|^(stop|success)(\.|$)")
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vtrial._support.arrays import Array
+from vtrial.characteristics.metric import Metric
 from vtrial.characteristics.monte_carlo import clustered_mcse, independent, interval
 from vtrial.characteristics.table import exact_by_world, true_by_world
 from vtrial.model.vocabulary import ALL_ARMS, CLOSES, NE_SHARE, OUTCOMES, status_of
@@ -43,9 +44,10 @@ def table(result: "Result") -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     columns = result.scenario.columns
     by_cell = {cell: part for cell, part in result.trials.groupby("cell", sort=True)}
-    base = _numbers(by_cell[0])
+    compared = [metric for metric in result.metrics.values() if metric.compared]
+    base = _numbers(by_cell[0], compared)
     for place, protocol in enumerate(others, start=1):
-        here = _numbers(by_cell[place])
+        here = _numbers(by_cell[place], compared)
         most = max((first, protocol), key=lambda p: p.worlds.size)
         draws = (np.arange(len(by_cell[0])) % most.worlds.size).astype(np.int64)
         exact = {row["metric"]: row for row in _exact(first, protocol, place, seed)}
@@ -61,7 +63,7 @@ def table(result: "Result") -> pd.DataFrame:
                 continue
             mcse = clustered_mcse(difference[some], draws[some], most.worlds.size, most.ess)
             row = _row(place, metric, float(difference[some].mean()), mcse, int(some.sum()), "simulated")
-            if mcse == 0.0 and (metric.endswith((".reject", ".rate")) or metric.startswith("stop.")):
+            if mcse == 0.0 and result.metrics[metric].proportion:
                 apart = independent(int(some.sum()), most.worlds.size, most.ess)
                 row |= _limits_of_agreement(row["difference"], apart)
             of_truth = exact.get(f"{metric.removesuffix('.rate')}.true") if metric.endswith(".rate") else None
@@ -129,14 +131,10 @@ def _limits_of_agreement(difference: float, trials: int) -> dict[str, float]:
     return {"mc_low": difference - apart * (1.0 + difference), "mc_high": difference + apart * (1.0 - difference)}
 
 
-def _numbers(trials: pd.DataFrame) -> dict[str, np.ndarray]:
+def _numbers(trials: pd.DataFrame, compared: list[Metric]) -> dict[str, np.ndarray]:
     """What is averaged over trials, by metric, float64 (trials,)."""
-    found = {
-        name: trials[name].to_numpy(float)
-        for name in trials.columns
-        if name.endswith((".reject", ".rate"))
-        or name in ("success", "n.enrolled", "n.infused", "n.evaluated", "duration")
-    }
+    names = {metric.name for metric in compared}
+    found = {name: trials[name].to_numpy(float) for name in trials.columns if name in names}
     if "outcome" in trials:
         possible = [then for then in OUTCOMES if then != CLOSES or (trials["outcome"] == then).any()]
         found |= {f"stop.{then}": (trials["outcome"] == then).to_numpy(float) for then in possible}

@@ -14,7 +14,8 @@ import pandas as pd
 
 from vtrial._support.errors import InputError
 from vtrial._support.folders import MANIFEST, Part, save, save_file
-from vtrial.characteristics import over_time
+from vtrial.characteristics import metrics, over_time
+from vtrial.characteristics.metric import Metric
 from vtrial.characteristics.table import exact_by_world, true_by_world
 from vtrial.evidence import Evidence
 from vtrial.model.endpoints import TimeEndpoint
@@ -88,6 +89,11 @@ class Result:
     @cached_property
     def _differences(self) -> pd.DataFrame:
         return comparisons.table(self)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics that the tables can have, by name: what each is in words, and its unit."""
+        return metrics.by_name(self.protocols)
 
     @cached_property
     def illustrations(self) -> Illustrations:

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 
 from vtrial._support.errors import InputError
+from vtrial._support.text import capitalised
 from vtrial.characteristics import stopping as looks
 from vtrial.model.side import Side
 from vtrial.model.vocabulary import CLOSES
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.rule_bounds import patients_at
 from vtrial.report.tables.rules import final_bounds, final_n
-from vtrial.report.words.general import capitalised, point
+from vtrial.report.words.general import point
 from vtrial.report.words.looks import endpoint_in_words
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from vtrial._support.errors import InputError
+from vtrial._support.text import listed
 from vtrial.evidence import Evidence
 from vtrial.model.endpoints import WORDS
 from vtrial.model.posterior import Posterior
 from vtrial.report.tables.fitted import BY_DOSE, fitted_rates
-from vtrial.report.words.general import claim_of, listed, point
+from vtrial.report.words.general import claim_of, point
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from vtrial._support.text import capitalised
 from vtrial.characteristics.stopping import END
 from vtrial.report.charts.looks import THEN
-from vtrial.report.words.general import capitalised
 from vtrial.report.words.looks import endpoint_in_words
 from vtrial.workflows.trial_log import in_words
 

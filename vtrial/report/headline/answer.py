@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from vtrial._support.text import capitalised
+from vtrial.characteristics.metrics_of_looks import headlines
 from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS, TimeEndpoint, systems_of
 from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.model.vocabulary import NOT_REACHED, in_figures, status_of
 from vtrial.report.headline import looks as answer_of_looks
 from vtrial.report.words.general import (
     MC_LIMITS,
-    capitalised,
-    claim,
     claim_of,
     error_in_words,
     estimate,
@@ -21,9 +21,9 @@ from vtrial.report.words.general import (
     point,
     simulated_row,
 )
-from vtrial.report.words.looks import headlines
 from vtrial.report.words.worlds import world_in_words
 from vtrial.scenario.sections import TestSection
+from vtrial.scenario.wording import claim
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result

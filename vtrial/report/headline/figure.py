@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from vtrial._support.text import listed
 from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.report import looks
 from vtrial.report.charts import histogram, over_cut, rates
 from vtrial.report.charts.figures import Figure, drawn
 from vtrial.report.headline.answer import precision
-from vtrial.report.words.general import listed
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result

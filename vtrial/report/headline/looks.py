@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from vtrial._support.text import capitalised, listed
 from vtrial.characteristics import stopping as looks
 from vtrial.characteristics.metrics import OF_CURVES
+from vtrial.characteristics.metrics_of_looks import headlines, stops_in_words
 from vtrial.model.endpoints import WORDS, Endpoint
-from vtrial.report.words.general import capitalised, claim_of, error_in_words, estimate, listed, metric_in_words, point
-from vtrial.report.words.looks import headlines, look_in_words, stops_in_words
+from vtrial.report.words.general import claim_of, error_in_words, estimate, metric_in_words, point
 from vtrial.report.words.worlds import world_in_words
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def clause(result: "Result", metric: str, value: str) -> str:
         at = f" at '{where}'" if where else ""
         return f"the trial {stops_in_words(protocol, cast('Then', then), where)}{at} with probability {value}"
     heading, words = metric_in_words(result, metric)
-    if name in protocol.plan.endpoints and not look_in_words(protocol, metric):
+    if name in protocol.plan.endpoints and result.metrics[metric].unit == "rate":
         words = f"rate of {WORDS[cast(Endpoint, name)]} ({words})"
     elif name in OF_CURVES:
         words = f"{heading.removesuffix(', months').lower()} ({words})"
@@ -116,7 +117,8 @@ def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> 
         return "not known (not in these trials, or not exactly)"
     method = "simulated" if "simulated" in rows.index else "exact"
     row = rows.loc[method]
-    unit = _unit(metric)
+    unit = result.metrics[metric].unit
+    unit = unit if unit in ("patients", "months") else None
     digits = 4 if unit is None else 2
     known, error = "", error_in_words(row, digits)
     if method == "exact":
@@ -125,15 +127,6 @@ def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> 
         known = f", exact {float(rows.at['exact', 'estimate']):.{digits}f}"
     value = estimate(float(row["estimate"]), digits)
     return f"{value} ({error}{known}){f' {unit}' if short and unit else ''}"
-
-
-def _unit(metric: str) -> str | None:
-    """What a metric counts; None for a probability, or a rate."""
-    if metric.startswith("n.") or metric.endswith((".n", ".events", ".responses")):
-        return "patients"
-    shares = metric.endswith((".ne", ".nr")) or ".coverage" in metric
-    months = metric.startswith(("duration", "follow_up")) or (".median." in metric and not shares)
-    return "months" if months else None
 
 
 def where_in_words(result: "Result", cell: int) -> str:

@@ -8,12 +8,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from vtrial.characteristics import stopping as looks
+from vtrial.characteristics.metrics_of_looks import ended_in_words
 from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS
 from vtrial.model.endpoints import TIME_WORDS as TIMES
 from vtrial.model.vocabulary import CLOSES
 from vtrial.report.tables.overview import drawn
 from vtrial.report.words.general import error_in_words, estimate, number, point
-from vtrial.report.words.looks import ended_in_words
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result

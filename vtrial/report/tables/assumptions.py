@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from vtrial._support.text import listed
 from vtrial.characteristics.exact import fixed
 from vtrial.characteristics.table import exact_by_world
 from vtrial.evidence.priors import Normal
@@ -18,7 +19,7 @@ from vtrial.protocol import calendar
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.tests import ALPHA
 from vtrial.report.tables.rules import prior_in_words
-from vtrial.report.words.general import claim_of, listed, number
+from vtrial.report.words.general import claim_of, number
 from vtrial.scenario.sections import TestSection
 from vtrial.scenario.sweep import shown
 

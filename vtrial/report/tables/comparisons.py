@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 from markupsafe import Markup
 
+from vtrial._support.text import capitalised, listed
 from vtrial.model.endpoints import ENDPOINTS, WORDS, Endpoint
 from vtrial.report.tables.overview import DECISIONS, MOST_ROWS, drawn
-from vtrial.report.words.general import capitalised, limits_in_words, listed, metric_in_words, number, point
+from vtrial.report.words.general import limits_in_words, metric_in_words, number, point
 
 if TYPE_CHECKING:
     from vtrial.workflows.result import Result

@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from vtrial._support.text import capitalised
 from vtrial.characteristics.survival import name
 from vtrial.evidence.times import months_between
 from vtrial.fitting.inputs import used
 from vtrial.model.endpoints import TIME_WORDS as WORDS
 from vtrial.model.vocabulary import in_figures
 from vtrial.report.tables.overview import drawn
-from vtrial.report.words.general import capitalised, number
+from vtrial.report.words.general import number
 from vtrial.trial.analysis.times import LANDMARKS
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from vtrial._support.text import listed
 from vtrial.characteristics import true_rates
 from vtrial.characteristics.exact import fixed
 from vtrial.model.endpoints import ENDPOINTS, RATES, WORDS, Endpoint
@@ -12,7 +13,6 @@ from vtrial.protocol import calendar
 from vtrial.protocol.build import Protocol
 from vtrial.protocol.planned import Planned, in_the_enrolled
 from vtrial.protocol.truth import of_the_enrolled
-from vtrial.report.words.general import listed
 from vtrial.scenario.wording import percent
 
 MOST_LOOKS = 3  # whose true rates are told
