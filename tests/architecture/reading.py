@@ -64,3 +64,24 @@ def public_names(text: str) -> Iterator[str]:
         else:
             names = []
         yield from (name for name in names if not name.startswith("_"))
+
+
+def circles(modules: dict[str, str]) -> list[list[str]]:
+    """Modules that import each other, however indirectly: each group sorted."""
+    onward: dict[str, set[str]] = {module: set() for module in modules}
+    for found in imports(modules):
+        if found.of in modules:
+            onward[found.module].add(found.of)
+    reached = {module: _reached(module, onward) for module in modules}
+    groups = {tuple(sorted(b for b in reached[a] if a in reached[b])) for a in modules if a in reached[a]}
+    return [list(group) for group in sorted(groups)]
+
+
+def _reached(module: str, onward: dict[str, set[str]]) -> set[str]:
+    """The modules that a module imports, and those that they do, and so on."""
+    found: set[str] = set()
+    ahead = set(onward[module])
+    while ahead:
+        found |= ahead
+        ahead = {far for near in ahead for far in onward[near]} - found
+    return found

@@ -17,6 +17,7 @@ from vtrial.model.posterior import Posterior
 from vtrial.report.charts import figures, over_cut
 from vtrial.report.headline import answer
 from vtrial.report.headline import figure as answer_figure
+from vtrial.report.notebook import notebook
 from vtrial.report.tables import overview, times
 from vtrial.report.words import general as words
 from vtrial.workflows.patients import CENSORED, MOST_PATIENTS
@@ -181,8 +182,8 @@ def test_a_sweep_of_the_cut_answers_for_the_responses_that_are_tested(posterior:
     assert {"dor.median.q50", "dor.median.width.q50", "dor.median.high.nr"} <= set(short["metric"])
     assert "pfs.median.width.q50" not in set(short["metric"])
     assert np.isinf(short["estimate"]).any()
-    assert "inf<" not in answer.notebook(result)
-    assert ">NR<" in answer.notebook(result)
+    assert "inf<" not in notebook(result)
+    assert ">NR<" in notebook(result)
     drawn = over_cut.table(result, "dor").set_index(["cell", "part"])
     first = drawn.loc[("calendar.data_cut = months_after_last_infusion=2", "upper 95% limit")]
     assert first["nr"] == result.value("dor.median.high.nr")[0] > 0.1

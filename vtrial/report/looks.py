@@ -12,10 +12,10 @@ from vtrial.report.words.general import claim_of, metric_in_words, point
 from vtrial.workflows.trial_log import in_words
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 
-def shown(result: "Result") -> dict[str, Any]:
+def shown(result: "ResultData") -> dict[str, Any]:
     """What the page's template wants of looks; `looks` is False where there are none."""
     if not result.protocols[0].plan.looks:
         return {"looks": False, "looks_figures": []}
@@ -49,7 +49,7 @@ def shown(result: "Result") -> dict[str, Any]:
     }
 
 
-def probabilities(result: "Result") -> dict[str, str]:
+def probabilities(result: "ResultData") -> dict[str, str]:
     """Rejections and stops of a design with looks, in words by metric; empty without looks."""
     protocol = result.protocols[0]
     if not protocol.plan.looks:
@@ -59,7 +59,7 @@ def probabilities(result: "Result") -> dict[str, str]:
     return found | {metric: f"the trial {metric_in_words(result, metric)[1]}" for metric in stops}
 
 
-def _ends(result: "Result") -> Figure:
+def _ends(result: "ResultData") -> Figure:
     exact = looks_charts.ends_table(result)["exact"].notna().any()
     strokes = " Black strokes: where a bar would end by the exact probabilities, where these are known and 1% or more."
     first = " The first cells of the sweep." if len(result.scenario.cells) > looks_charts.MOST_CELLS else ""
@@ -72,7 +72,7 @@ def _ends(result: "Result") -> Figure:
     )
 
 
-def _bounds(result: "Result") -> Figure:
+def _bounds(result: "ResultData") -> Figure:
     of = f" Of the first cell, {point(result.scenario.cells[0].swept)}." if result.scenario.swept else ""
     graph = " Tests have the alpha that they begin with." if result.protocols[0].plan.graph else ""
     return drawn(

@@ -26,12 +26,12 @@ from vtrial.report.words.worlds import world_in_words
 from vtrial.workflows.patients import MOST_PATIENTS
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 _TEMPLATE = "report.html.jinja"
 
 
-def html(result: "Result") -> str:
+def html(result: "ResultData") -> str:
     """The report of a result, one HTML page that asks for nothing outside itself.
 
     The same result gives the same page. Raises `FigureError` where a chart cannot be drawn.
@@ -68,7 +68,7 @@ def html(result: "Result") -> str:
     )
 
 
-def _question(result: "Result") -> dict[str, Any]:
+def _question(result: "ResultData") -> dict[str, Any]:
     design = result.scenario.design
     table, trials = assumptions.shifted(result), design.simulation.trials
     return {
@@ -87,7 +87,7 @@ def _question(result: "Result") -> dict[str, Any]:
     }
 
 
-def _characteristics(result: "Result") -> dict[str, Any]:
+def _characteristics(result: "ResultData") -> dict[str, Any]:
     cells = result.scenario.cells
     shown = cells[: overview.MOST_CELLS] if result.scenario.swept else ()
     by_cell, left_out = (
@@ -118,7 +118,7 @@ def _characteristics(result: "Result") -> dict[str, Any]:
     }
 
 
-def _every_metric(result: "Result", cell: int, timed: bool) -> tuple[str, Markup, Markup]:
+def _every_metric(result: "ResultData", cell: int, timed: bool) -> tuple[str, Markup, Markup]:
     """A cell in words, its curves (of a sweep; else they stand further below), and all of its metrics."""
     swept = result.scenario.cells[cell].swept
     curves = Markup("")
@@ -130,7 +130,7 @@ def _every_metric(result: "Result", cell: int, timed: bool) -> tuple[str, Markup
     return words, curves, overview.characteristics(result, cell, f"cell-{cell}")
 
 
-def _assumed(result: "Result") -> dict[str, Any]:
+def _assumed(result: "ResultData") -> dict[str, Any]:
     world = result.protocols[0].design.world
     by_section, varied = assumptions.settings(result), result.illustrations.visits_varied
     return {
@@ -149,7 +149,7 @@ def _assumed(result: "Result") -> dict[str, Any]:
     }
 
 
-def _fit(result: "Result", posterior: Posterior, number: int, discount: float) -> dict[str, Any]:
+def _fit(result: "ResultData", posterior: Posterior, number: int, discount: float) -> dict[str, Any]:
     """What is shown of one posterior: the fit, its table, its diagnostics."""
     table = overview.diagnostics(posterior, result.evidence)
     unmoved = list(table.loc[table["ratio"] > 0.9, "parameter"])
@@ -193,7 +193,7 @@ _ASSUMED_OF_TIMES = (
 )
 
 
-def _times(result: "Result") -> dict[str, Any]:
+def _times(result: "ResultData") -> dict[str, Any]:
     """What is shown of times to an event, of the first cell; nothing where no trial has a curve of all patients."""
     shown = result.illustrations
     if shown.patients is None:

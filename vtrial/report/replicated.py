@@ -12,11 +12,11 @@ from vtrial.report.page import environment, provenance_table, runtime
 from vtrial.report.tables import overview
 from vtrial.report.tables.fitted import use_in_words
 from vtrial.report.words.general import number
+from vtrial.workflows.replication.data import furthest
 from vtrial.workflows.replication.predicted import PRINTED
-from vtrial.workflows.replication.replicate import furthest
 
 if TYPE_CHECKING:
-    from vtrial.workflows.replication.replicate import Replication
+    from vtrial.workflows.replication.data import ReplicationData
 
 _BINS = 10
 _USES = {
@@ -36,7 +36,7 @@ ASSUMED = (
 )
 
 
-def percentiles(result: "Replication") -> Chart:
+def percentiles(result: "ReplicationData") -> Chart:
     """Histograms of percentiles: fitted, held back, left out.
 
     They are flat where the published numbers are like replications.
@@ -74,14 +74,14 @@ def percentiles(result: "Replication") -> Chart:
     )
 
 
-def forest(result: "Replication", system: str | None = None) -> Chart:
+def forest(result: "ReplicationData", system: str | None = None) -> Chart:
     """Published dots on predictive bars: a line a number, a panel a system and unit."""
     systems = [system] if system else list(dict.fromkeys(result.covered["system"]))
     panels = [panel for name in systems for panel in _panels(result, name)]
     return panels[0] if len(panels) == 1 else alt.vconcat(*panels).resolve_scale(x="independent")
 
 
-def _panels(result: "Replication", system: str) -> list[Any]:
+def _panels(result: "ReplicationData", system: str) -> list[Any]:
     """A panel for the shares of a system, and one for each unit of its other numbers."""
     rows = result.covered[result.covered["system"] == system]
     facts = result.evidence.facts.loc[rows["fact"]]
@@ -138,7 +138,7 @@ def _panel(rows: pd.DataFrame, system: str, unit: str) -> Any:
     )
 
 
-def sentence(result: "Replication") -> str:
+def sentence(result: "ReplicationData") -> str:
     """What the replication found, in a sentence or two."""
     table, facts = result.summary(), result.covered["fact"].nunique()
     scored = result.table[result.table["use"].isin(["fit", "check", "unread"]) & ~result.table["fact"].duplicated()]
@@ -159,7 +159,7 @@ def sentence(result: "Replication") -> str:
     return " ".join(parts)
 
 
-def summary_table(result: "Replication") -> pd.DataFrame:
+def summary_table(result: "ReplicationData") -> pd.DataFrame:
     """`Replication.summary` as texts."""
     table = result.summary()
     shares = {column: table[column].map(_percent) for column in ("inside50", "inside80", "inside95", "limits95")}
@@ -194,7 +194,7 @@ def numbers_table(rows: pd.DataFrame) -> pd.DataFrame:
 _LABELS = {"interval": "95% of replications", "predicted": "median"}
 
 
-def html(result: "Replication") -> str:
+def html(result: "ReplicationData") -> str:
     """The report. Raises `FigureError` where a chart cannot be drawn."""
     histogram = drawn(
         percentiles(result),

@@ -5,7 +5,8 @@ what the data leave open of the truth (its spread over the worlds of a posterior
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,8 @@ from vtrial.characteristics.monte_carlo import clustered_mcse, independent, inte
 from vtrial.characteristics.table import exact_by_world, true_by_world
 from vtrial.model.vocabulary import ALL_ARMS, CLOSES, NE_SHARE, OUTCOMES, status_of
 from vtrial.protocol.build import Protocol
+from vtrial.scenario import Scenario
 from vtrial.trial.analysis.kaplan_meier import Z95
-
-if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
 
 WORLDS = ("worlds_low", "worlds_high", "probability_positive")
 COLUMNS = (
@@ -29,8 +28,12 @@ COLUMNS = (
 LEVEL = 0.95  # of the interval over worlds
 
 
-def table(result: "Result") -> pd.DataFrame:
+def table(
+    scenario: Scenario, protocols: Sequence[Protocol], trials: pd.DataFrame, metrics: Mapping[str, Metric]
+) -> pd.DataFrame:
     """Each cell minus the first, metric by metric.
+
+    protocols, trials: of all cells; metrics: of their tables, by name.
 
     difference; mcse, mc_low, mc_high: its Monte Carlo error and 95% limits, paired by trial where simulated, by world
     where exact. worlds_low, worlds_high: the interval that holds the difference in 95% of the posterior's worlds;
@@ -39,12 +42,12 @@ def table(result: "Result") -> pd.DataFrame:
     each world, such as power; empty elsewhere, and where the two cells do not share their worlds. Medians of times are
     left out: not estimable is no number. One further column for each swept key.
     """
-    first, *others = result.protocols
-    seed = result.scenario.design.simulation.seed
+    first, *others = protocols
+    seed = scenario.design.simulation.seed
     rows: list[dict[str, Any]] = []
-    columns = result.scenario.columns
-    by_cell = {cell: part for cell, part in result.trials.groupby("cell", sort=True)}
-    compared = [metric for metric in result.metrics.values() if metric.compared]
+    columns = scenario.columns
+    by_cell = {cell: part for cell, part in trials.groupby("cell", sort=True)}
+    compared = [metric for metric in metrics.values() if metric.compared]
     base = _numbers(by_cell[0], compared)
     for place, protocol in enumerate(others, start=1):
         here = _numbers(by_cell[place], compared)
@@ -63,7 +66,7 @@ def table(result: "Result") -> pd.DataFrame:
                 continue
             mcse = clustered_mcse(difference[some], draws[some], most.worlds.size, most.ess)
             row = _row(place, metric, float(difference[some].mean()), mcse, int(some.sum()), "simulated")
-            if mcse == 0.0 and result.metrics[metric].proportion:
+            if mcse == 0.0 and metrics[metric].proportion:
                 apart = independent(int(some.sum()), most.worlds.size, most.ess)
                 row |= _limits_of_agreement(row["difference"], apart)
             of_truth = exact.get(f"{metric.removesuffix('.rate')}.true") if metric.endswith(".rate") else None
@@ -71,7 +74,7 @@ def table(result: "Result") -> pd.DataFrame:
                 row |= {name: of_truth[name] for name in WORLDS}
             found.append(row)
         rows += [row | columns[place] for row in (*found, *exact.values())]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *result.scenario.column_names])
+    return pd.DataFrame(rows, columns=[*COLUMNS, *scenario.column_names])
 
 
 def share_worlds(one: Protocol, other: Protocol) -> bool:

@@ -1,7 +1,7 @@
 """What a report shows beside its tables, of a result's first cell: simulated here, so that the report only reads."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,14 +9,11 @@ import pandas as pd
 from vtrial._support.arrays import Array
 from vtrial.characteristics import over_time, sensitivity
 from vtrial.characteristics.stopping import END
-from vtrial.evidence import Evidence
 from vtrial.model.endpoints import TimeEndpoint
+from vtrial.model.posterior import Posterior
 from vtrial.protocol.build import Protocol
 from vtrial.workflows.patients import AsSeen, as_seen
 from vtrial.workflows.trial_log import story_of
-
-if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
 
 
 @dataclass(frozen=True)
@@ -39,16 +36,15 @@ class Illustrations:
     visits_varied: pd.DataFrame
 
 
-def illustrations(result: "Result") -> Illustrations:
-    """What a report of a result shows of its first cell."""
-    protocol, where = result.protocols[0], result.scenario.where
-    trials, seed = result.scenario.design.simulation.trials, result.scenario.design.simulation.seed
+def illustrations(protocol: Protocol, posterior: Posterior, table: pd.DataFrame, where: str) -> Illustrations:
+    """What a report shows of a cell. posterior: whose worlds they are. table: a row a trial of the cell."""
+    trials, seed = protocol.design.simulation.trials, protocol.design.simulation.seed
     endpoints = over_time.endpoints(protocol)
-    there = {endpoint: _analysed(result, endpoint) for endpoint in endpoints}
+    there = {endpoint: _analysed(table, endpoint) for endpoint in endpoints}
     shown: list[TimeEndpoint] = [
         endpoint for endpoint in endpoints if there[endpoint][: over_time.TRIALS_OF_STATES].any()
     ]
-    logged = _first_stopped(result)
+    logged = _first_stopped(table)
     log = story_of(protocol, seed=seed, trial=logged, where=where) if protocol.plan.looks else pd.DataFrame()
     return Illustrations(
         curves={e: over_time.survival(protocol, e, trials=trials, where=where) for e in shown},
@@ -58,32 +54,28 @@ def illustrations(result: "Result") -> Illustrations:
         log_of=logged,
         survival_at={
             month: over_time.at_month(protocol, "os", month, trials=trials)
-            for month in (published_months(protocol, result.evidence) if shown else [])
+            for month in (published_months(protocol) if shown else [])
         },
-        sizes_of_times=sensitivity.sizes_of_times(protocol, result.posterior, where),
+        sizes_of_times=sensitivity.sizes_of_times(protocol, posterior, where),
         visits_varied=sensitivity.visits_varied(protocol),
     )
 
 
-def published_months(protocol: Protocol, evidence: Evidence) -> list[float]:
-    """The months of which a study printed overall survival, where a protocol estimates its curve."""
-    facts: Any = evidence.facts
+def published_months(protocol: Protocol) -> list[float]:
+    """The months of which the study printed overall survival, where its curve is estimated."""
+    facts: Any = protocol.evidence.facts
     if ("os", "all") not in protocol.plan.curves:
         return []
     printed = facts[(facts["system"] == "os") & (facts["statistic"] == "km_survival") & (facts["dose"] == "all")]
     return list(dict.fromkeys(float(month) for month in printed["time"]))
 
 
-def _analysed(result: "Result", endpoint: TimeEndpoint) -> np.ndarray:
+def _analysed(table: pd.DataFrame, endpoint: TimeEndpoint) -> np.ndarray:
     """In which trials anybody is in the analysis of an endpoint with a curve of all patients, bool (trials,)."""
-    trials: Any = result.trials[result.trials["cell"] == 0]
-    return trials[f"{endpoint}.median"].notna().to_numpy()
+    return table[f"{endpoint}.median"].notna().to_numpy()
 
 
-def _first_stopped(result: "Result") -> int:
+def _first_stopped(table: pd.DataFrame) -> int:
     """The first trial that a look stopped; 0 where none did."""
-    trials: Any = result.trials[result.trials["cell"] == 0]
-    if "end" not in trials:
-        return 0
-    stopped = trials.loc[trials["end"] != END, "trial"]
+    stopped = table.loc[table["end"] != END, "trial"] if "end" in table else pd.Series(dtype=int)
     return 0 if stopped.empty else int(stopped.iloc[0])

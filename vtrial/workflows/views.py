@@ -12,39 +12,39 @@ if TYPE_CHECKING:
     from vtrial.model.endpoints import TimeEndpoint
     from vtrial.report.charts.rates import Chart
     from vtrial.workflows.patients import AsSeen
-    from vtrial.workflows.replication.replicate import Replication
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.replication.data import ReplicationData
+    from vtrial.workflows.result_data import ResultData
 
 
-def answer(result: "Result") -> str:
+def answer(result: "ResultData") -> str:
     """The answer in one sentence."""
     from vtrial.report.headline.answer import sentence
 
     return sentence(result)
 
 
-def notebook(result: "Result") -> str:
+def notebook(result: "ResultData") -> str:
     """The answer as HTML, for a notebook."""
-    from vtrial.report.headline.answer import notebook
+    from vtrial.report.notebook import notebook
 
     return notebook(result)
 
 
-def page(result: "Result") -> str:
+def page(result: "ResultData") -> str:
     """The report, one self-contained HTML file."""
     from vtrial.report.page import html
 
     return html(result)
 
 
-def fit(result: "Result") -> "Chart":
+def fit(result: "ResultData") -> "Chart":
     """Published against fitted rates by dose."""
     from vtrial.report.charts import rates
 
     return rates.fit(result)
 
 
-def power(result: "Result") -> "Chart":
+def power(result: "ResultData") -> "Chart":
     """Rejection probabilities over what was swept."""
     from vtrial.report.charts import rates
 
@@ -79,21 +79,21 @@ def trial_log(table: "pd.DataFrame", trial: int) -> "Chart":
     return story(table, trial)
 
 
-def page_of_replication(replication: "Replication") -> str:
+def page_of_replication(replication: "ReplicationData") -> str:
     """The report of a replication, one self-contained HTML file."""
     from vtrial.report.replicated import html
 
     return html(replication)
 
 
-def forest(replication: "Replication", system: str | None) -> "Chart":
+def forest(replication: "ReplicationData", system: str | None) -> "Chart":
     """Published dots on predictive bars."""
     from vtrial.report.replicated import forest
 
     return forest(replication, system)
 
 
-def percentiles(replication: "Replication") -> "Chart":
+def percentiles(replication: "ReplicationData") -> "Chart":
     """Percentiles of the published numbers among their replications."""
     from vtrial.report.replicated import percentiles
 

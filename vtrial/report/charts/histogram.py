@@ -17,13 +17,13 @@ from vtrial.scenario.wording import claim, percent
 if TYPE_CHECKING:
     from vtrial.protocol.build import Protocol
     from vtrial.scenario import TestSection
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 _MOST_BARS = 36
 _STOPPED = "a look stopped the trial"
 
 
-def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
+def over_trials(result: "ResultData") -> alt.VConcatChart | alt.ConcatChart:
     """Each tested rate, or median, over the trials of the first cell, with its null and critical rate.
 
     Raises `InputError` where nothing is tested, or no trial observes a rate or a median.
@@ -38,7 +38,7 @@ def over_trials(result: "Result") -> alt.VConcatChart | alt.ConcatChart:
     )
 
 
-def seen_tests(result: "Result") -> list["TestSection"]:
+def seen_tests(result: "ResultData") -> list["TestSection"]:
     """The tests of the first cell whose rate, or median, some trial observes."""
     trials: Any = result.trials[result.trials["cell"] == 0]
     return [

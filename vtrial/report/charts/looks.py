@@ -19,7 +19,7 @@ from vtrial.report.words.looks import endpoint_in_words
 
 if TYPE_CHECKING:
     from vtrial.model.vocabulary import Then
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_CELLS = 40
 MOST_LOOKS = 8  # of a section that have a colour each
@@ -41,7 +41,7 @@ THEN = {
 }
 
 
-def ends(result: "Result") -> Any:
+def ends(result: "ResultData") -> Any:
     """The share of trials by how they end: at which look and for what, or at the end with what shown; a bar a cell."""
     shares = ends_table(result)
     kinds = list(dict.fromkeys(shares.sort_values("place")["end"]))
@@ -79,7 +79,7 @@ def ends(result: "Result") -> Any:
     return alt.layer(bars, marks, width=600, height=alt.Step(34))
 
 
-def ends_table(result: "Result") -> pd.DataFrame:
+def ends_table(result: "ResultData") -> pd.DataFrame:
     """A row a cell and way to end, in order: cell, end (words), place, share, low, high (where its bar lies), exact,
     exact_high (where its bar ends, NaN where not known), colour."""
     rows: list[dict[str, Any]] = []
@@ -146,7 +146,7 @@ def _between(dark: str, light: str, part: float) -> str:
     return "#" + "".join(f"{round(a + part * (b - a)):02x}" for a, b in zip(*ends, strict=True))
 
 
-def bounds_table(result: "Result", cell: int = 0) -> pd.DataFrame:
+def bounds_table(result: "ResultData", cell: int = 0) -> pd.DataFrame:
     """The counts at which rules fire, where looks analyse known numbers, and tests reject at the end.
 
     Columns: panel (the endpoint in words), series, then, n, bound, at_least, label. Empty where no rule counts at a
@@ -189,7 +189,7 @@ def bounds_table(result: "Result", cell: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def bounds(result: "Result", cell: int = 0) -> alt.ConcatChart:
+def bounds(result: "ResultData", cell: int = 0) -> alt.ConcatChart:
     """Count bounds against patients, a panel an endpoint.
 
     Raises `InputError` where no rule counts at a known number.

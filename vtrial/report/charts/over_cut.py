@@ -10,14 +10,14 @@ from vtrial.model.vocabulary import in_figures
 from vtrial.report.words.general import point
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 _PARTS = {"lower 95% limit": "median.low", "median": "median", "upper 95% limit": "median.high"}
 _COLOURS = {"lower 95% limit": "#56B4E9", "median": "#222222", "upper 95% limit": "#0072B2"}
 _SHAPES = {"lower 95% limit": "triangle-up", "median": "circle", "upper 95% limit": "square"}
 
 
-def table(result: "Result", endpoint: str) -> pd.DataFrame:
+def table(result: "ResultData", endpoint: str) -> pd.DataFrame:
     """A row a cell and part of the estimate: quantiles over trials in months (+inf: NR), share of trials without."""
     simulated: Any = result.characteristics[result.characteristics["method"] == "simulated"]
     simulated, rows = simulated.set_index(["cell", "metric"]), []
@@ -30,7 +30,7 @@ def table(result: "Result", endpoint: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def medians(result: "Result", endpoint: str) -> Any:
+def medians(result: "ResultData", endpoint: str) -> Any:
     """Median and limits over trials in each cell, and beside them how often they are not reached."""
     data = table(result, endpoint)
     known = [v for v in data[["q025", "q50", "q975"]].to_numpy().ravel() if math.isfinite(v)]

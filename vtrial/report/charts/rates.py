@@ -21,7 +21,7 @@ from vtrial.report.words.general import claim_of, point
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 Chart = alt.LayerChart | alt.FacetChart | alt.VConcatChart | alt.Chart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#000000")
@@ -31,7 +31,7 @@ _SHAPES = ["circle", "square", "triangle-up", "diamond"]
 _CROSS = "M-.8,-.8L.8,.8M.8,-.8L-.8,.8"
 
 
-def fit(result: "Result") -> Chart:
+def fit(result: "ResultData") -> Chart:
     """Published against fitted rates by dose: a panel an endpoint."""
     return fit_of(result.evidence, result.posterior)
 
@@ -90,7 +90,7 @@ def fit_of(evidence: Evidence, posterior: Posterior) -> Chart:
     )
 
 
-def power(result: "Result") -> Chart:
+def power(result: "ResultData") -> Chart:
     """Each test's rejection probability over what was swept, exact values beside the simulated ones.
 
     Raises `InputError` where nothing was swept, or nothing is tested.
@@ -104,13 +104,13 @@ def power(result: "Result") -> Chart:
     return over_sweep(result, words, title="probability that it is shown")
 
 
-def rates(result: "Result") -> Chart:
+def rates(result: "ResultData") -> Chart:
     """Each endpoint's mean rate over what was swept: for a sweep without tests."""
     words = {f"{endpoint}.rate": WORDS[endpoint] for endpoint in result.protocols[0].plan.endpoints}
     return over_sweep(result, words, title="mean rate over trials, of the infused")
 
 
-def over_sweep(result: "Result", words: dict[str, str], *, title: str) -> Chart:
+def over_sweep(result: "ResultData", words: dict[str, str], *, title: str) -> Chart:
     """Metrics (their words by name) over what was swept, exact values beside the simulated ones."""
     data, key, others = _swept_table(result, words)
     data = data[data["estimate"].notna()]
@@ -181,7 +181,7 @@ def _tooltip(data: Any) -> list[alt.Tooltip]:
     return [alt.Tooltip("metric:N", title=" "), alt.Tooltip("cell:N", title="cell"), simulated, *error, *exact]
 
 
-def _swept_table(result: "Result", words: dict[str, str]) -> tuple[Any, str, list[str]]:
+def _swept_table(result: "ResultData", words: dict[str, str]) -> tuple[Any, str, list[str]]:
     """A row a cell and metric; the key of the x axis; the keys that need panels of their own.
 
     Where every value of the first key has one cell ([sweep.zip]), the other keys go along with it.

@@ -12,19 +12,19 @@ from vtrial.report.words.general import claim_of, error_in_words, point
 from vtrial.scenario.wording import claim
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_POINTS = 1000
 
 
-def known_over_worlds(result: "Result", cell: int = 0) -> list[str]:
+def known_over_worlds(result: "ResultData", cell: int = 0) -> list[str]:
     """The tests whose power is known exactly in each of many worlds."""
     protocol, table = result.protocols[cell], result.characteristics
     there = set(table.loc[table["cell"] == cell, "metric"])
     return [test.name for test in protocol.tests if f"{test.name}.reject.worlds.q50" in there]
 
 
-def power_over_worlds(result: "Result", cell: int = 0) -> Any:
+def power_over_worlds(result: "ResultData", cell: int = 0) -> Any:
     """For each test a panel: exact P(reject) against the true rate in each world, the null, power `WORTHWHILE`."""
     worlds = result.worlds(cell=cell)
     kept = np.linspace(0, len(worlds) - 1, min(MOST_POINTS, len(worlds))).astype(int)
@@ -49,7 +49,7 @@ def power_over_worlds(result: "Result", cell: int = 0) -> Any:
     return alt.hconcat(*panels)
 
 
-def figures(result: "Result") -> list[Figure]:
+def figures(result: "ResultData") -> list[Figure]:
     """The figure of the first cell; none where there is one world, or no exact power."""
     if not known_over_worlds(result, 0):
         return []

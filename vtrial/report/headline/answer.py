@@ -17,7 +17,6 @@ from vtrial.report.words.general import (
     error_in_words,
     estimate,
     limits_in_words,
-    number,
     point,
     simulated_row,
 )
@@ -26,7 +25,7 @@ from vtrial.scenario.sections import TestSection
 from vtrial.scenario.wording import claim
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 NOT_YET = (
     "Rates count every infused patient as evaluable and followed to the end; the calendar and its data cut "
@@ -40,7 +39,7 @@ _LOOKS_IN_CALENDAR = (
 _AFTER = "After the end, rates{times} are of all infused by then, followed as long as the others would be."
 
 
-def not_yet(result: "Result") -> str:
+def not_yet(result: "ResultData") -> str:
     """What of the patients the figures are about, and as of when."""
     plan = result.protocols[0].plan
     before = [look for look in plan.looks if not look.final]
@@ -50,7 +49,7 @@ def not_yet(result: "Result") -> str:
     return f"{_LOOKS_IN_CALENDAR if plan.in_calendar else _LOOKS} {after}"
 
 
-def mix_in_words(result: "Result") -> str:
+def mix_in_words(result: "ResultData") -> str:
     """What a shifted mix of patients is assumed to do; "" where no cell shifts it."""
     said: list[str] = []
     for cell in result.scenario.cells:
@@ -75,7 +74,7 @@ def mix_in_words(result: "Result") -> str:
     )
 
 
-def sentence(result: "Result") -> str:
+def sentence(result: "ResultData") -> str:
     """The answer in one sentence, with its numbers and their Monte Carlo errors."""
     if answer_of_looks.asked(result):
         return answer_of_looks.sentence(result)
@@ -104,7 +103,7 @@ def sentence(result: "Result") -> str:
     )
 
 
-def _at(result: "Result", cell: int) -> str:
+def _at(result: "ResultData", cell: int) -> str:
     """What a cell of a sweep has of its own: "at cohort.enrolled = 40"; of a stated truth, its true rates."""
     swept = result.scenario.cells[cell].swept
     others = {key: value for key, value in swept.items() if not f"{key}.".startswith("world.truth.")}
@@ -112,7 +111,7 @@ def _at(result: "Result", cell: int) -> str:
     return ", ".join([*parts, *([f"at {point(others)}"] if others else [])])
 
 
-def characteristics_in_short(result: "Result") -> pd.DataFrame:
+def characteristics_in_short(result: "ResultData") -> pd.DataFrame:
     """The figures that a reader wants first: decisions, rates and medians over trials; a row a metric, or a cell."""
     table: Any = result.characteristics
     exact = table[table["method"] == "exact"].set_index(["cell", "metric"])["estimate"]
@@ -128,42 +127,19 @@ def characteristics_in_short(result: "Result") -> pd.DataFrame:
     return rows[[*keys, "metric", "estimate", "mcse", "mc_low", "mc_high", "exact"]].reset_index(drop=True)
 
 
-def of_looks(result: "Result") -> list[str]:
+def of_looks(result: "ResultData") -> list[str]:
     """The metrics of looks that stand among decisions, and those that answer the question."""
     return [*headlines(result.protocols[0]), *answer_of_looks.asked(result)]
 
 
-def precision(result: "Result") -> list[str]:
+def precision(result: "ResultData") -> list[str]:
     """The metrics of how well the median is known that answers the question; none where a rate or a test answers it."""
     metric = _headline(result)[0]
     median = metric.removesuffix(".q50")
     return [] if median == metric else [f"{median}.width.q50", f"{median}.high.nr"]
 
 
-def notebook(result: "Result") -> str:
-    """The display in a notebook: title, answer, how true rates differ between cells, table."""
-    import html
-
-    from vtrial.report.tables import comparisons  # whose tables need this module
-
-    title = html.escape(result.scenario.design.title or result.scenario.name)
-    rows = characteristics_in_short(result)
-    for column in ("estimate", "mcse", "mc_low", "mc_high", "exact"):
-        rows[column] = [_cell(value, column) for value in rows[column]]
-    table = rows.to_html(index=False, na_rep="", border=0)
-    compared = comparisons.sentence(result)
-    said = "".join(f"<p>{html.escape(text)}</p>" for text in (sentence(result), compared) if text)
-    warned = "".join(f"<p><b>Warning:</b> {html.escape(text)}.</p>" for text in result.warnings)
-    return f"<h3>{title}</h3>{said}{warned}{table}"
-
-
-def _cell(value: float, column: str) -> str:
-    if column == "estimate":
-        return estimate(value)
-    return "" if pd.isna(value) else number(value)
-
-
-def _headline(result: "Result") -> tuple[str, str]:
+def _headline(result: "ResultData") -> tuple[str, str]:
     """The metric that answers the question, and what it claims."""
     tests = result.protocols[0].tests
     # A sweep of the calendar alone asks of times: rates do not move with it.
@@ -182,7 +158,7 @@ def _headline(result: "Result") -> tuple[str, str]:
     return f"{tests[-1].name}.reject", f"{claims} {'is' if len(chain) == 1 else 'are'} shown"
 
 
-def _time_asked(result: "Result", timed: list[TimeEndpoint]) -> TimeEndpoint:
+def _time_asked(result: "ResultData", timed: list[TimeEndpoint]) -> TimeEndpoint:
     """The time that a scenario without a test of a time asks of.
 
     That of what its tests are on: they are on responses, whose time is how long they last. Without tests, the first
@@ -200,19 +176,19 @@ def _shown(test: TestSection, probability: str) -> str:
     return f"{then}{claim(test, test.null)} is shown with probability {probability}"
 
 
-def _timed(result: "Result") -> list[TimeEndpoint]:
+def _timed(result: "ResultData") -> list[TimeEndpoint]:
     """The times of which curves are estimated."""
     curves = result.protocols[0].plan.curves
     return [endpoint for endpoint in TIME_ENDPOINTS if (endpoint, "all") in curves]
 
 
-def _median(result: "Result", endpoint: TimeEndpoint) -> str:
+def _median(result: "ResultData", endpoint: TimeEndpoint) -> str:
     low, high = (_month(result.value(f"{endpoint}.median.{q}")[0]) for q in ("q025", "q975"))
     middle = _months(result, f"{endpoint}.median.q50", 0)
     return f"the median {TIMES[endpoint]} that a trial observes is {middle}, {low} to {high} in 95% of trials"
 
 
-def _precision(result: "Result", metric: str, cell: int) -> str:
+def _precision(result: "ResultData", metric: str, cell: int) -> str:
     """The middle over trials of an observed median and of the width of its interval; how often there is none."""
     median = metric.removesuffix(".q50")
     wide = _middle(result, f"{median}.width.q50", cell)
@@ -224,19 +200,19 @@ def _precision(result: "Result", metric: str, cell: int) -> str:
     )
 
 
-def _months(result: "Result", metric: str, cell: int) -> str:
+def _months(result: "ResultData", metric: str, cell: int) -> str:
     """The middle over trials of an observed median, and how often there is none."""
     never = _share(result, f"{metric.removesuffix('.q50')}.nr", cell)
     return f"{_middle(result, metric, cell)} (not reached in {never} of the trials)"
 
 
-def _middle(result: "Result", metric: str, cell: int) -> str:
+def _middle(result: "ResultData", metric: str, cell: int) -> str:
     value, mcse = result.value(metric, cell=cell)
     error = "" if math.isnan(mcse) else f" ± {mcse:.2f}"
     return f"{value:.2f}{error} months" if math.isfinite(value) else status_of(value)
 
 
-def _share(result: "Result", metric: str, cell: int) -> str:
+def _share(result: "ResultData", metric: str, cell: int) -> str:
     row = simulated_row(result, metric, cell)
     value, mcse = float(row["estimate"]), float(row["mcse"])
     if mcse == 0.0:
@@ -249,7 +225,7 @@ def _month(value: float) -> str:
     return in_figures(value)
 
 
-def _number(result: "Result", metric: str, cell: int) -> str:
+def _number(result: "ResultData", metric: str, cell: int) -> str:
     row = simulated_row(result, metric, cell)
     rows: Any = result.characteristics
     exact = rows[(rows["cell"] == cell) & (rows["metric"] == metric) & (rows["method"] == "exact")]

@@ -10,10 +10,10 @@ from vtrial.report.charts.figures import Figure, drawn
 from vtrial.report.headline.answer import precision
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 
-def answer_figure(result: "Result") -> Figure:
+def answer_figure(result: "ResultData") -> Figure:
     """The chart that belongs to the answer: a power curve, or the tested rates over the trials."""
     if not result.scenario.swept:
         whether = "the test rejects" if result.protocols[0].plan.graph else "the count alone rejects"
@@ -63,7 +63,7 @@ def answer_figure(result: "Result") -> Figure:
     )
 
 
-def _stopped(result: "Result") -> str:
+def _stopped(result: "ResultData") -> str:
     if not result.protocols[0].plan.looks:
         return ""
     return " Trials that a look stopped stand with the rate of those infused by then, at full follow-up."

@@ -14,7 +14,7 @@ from vtrial.report.words.worlds import world_in_words
 
 if TYPE_CHECKING:
     from vtrial.model.vocabulary import Then
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_CELLS = 4  # each of which the sentence tells of; of more, the first and the last
 _CLAUSES = {
@@ -28,7 +28,7 @@ _CLAUSES = {
 }
 
 
-def asked(result: "Result") -> list[str]:
+def asked(result: "ResultData") -> list[str]:
     """The metrics that answer the question: those that the scenario names; else rejections, stops and patients."""
     design, protocol = result.scenario.design, result.protocols[0]
     if design.answer:
@@ -41,7 +41,7 @@ def asked(result: "Result") -> list[str]:
     return [*tests, *also, *stops, "n.evaluated"]
 
 
-def success_differs(result: "Result") -> bool:
+def success_differs(result: "ResultData") -> bool:
     """Whether success is something else than that one test is shown, in some trial or by the exact probabilities."""
     protocol, table = result.protocols[0], result.characteristics
     if not looks.has_success(protocol):
@@ -54,7 +54,7 @@ def success_differs(result: "Result") -> bool:
     return True
 
 
-def sentence(result: "Result") -> str:
+def sentence(result: "ResultData") -> str:
     """The answer: each metric of `asked` in each cell of a small sweep, else in the first and the last."""
     cells, metrics = result.scenario.cells, asked(result)
     trials = _trials(result.scenario.design.simulation.trials)
@@ -85,7 +85,7 @@ def _joined(parts: Any) -> str:
     return f"{', '.join(most)}, and {last}" if most else last
 
 
-def clause(result: "Result", metric: str, value: str) -> str:
+def clause(result: "ResultData", metric: str, value: str) -> str:
     """A metric's value as a part of a sentence: "the trial stops for futility with probability 0.7"."""
     protocol = result.protocols[0]
     name, _, rest = metric.partition(".")
@@ -109,7 +109,7 @@ def clause(result: "Result", metric: str, value: str) -> str:
     return f"{words}: {value}"
 
 
-def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> str:
+def figure(result: "ResultData", metric: str, cell: int, *, short: bool = False) -> str:
     """An estimate with its Monte Carlo error, and the exact value where there is one. short: with what it counts."""
     table: Any = result.characteristics[result.characteristics["cell"] == cell]
     rows: Any = table[table["metric"] == metric].set_index("method")
@@ -129,7 +129,7 @@ def figure(result: "Result", metric: str, cell: int, *, short: bool = False) -> 
     return f"{value} ({error}{known}){f' {unit}' if short and unit else ''}"
 
 
-def where_in_words(result: "Result", cell: int) -> str:
+def where_in_words(result: "ResultData", cell: int) -> str:
     """The worlds, and whatever else is swept, of a cell: "where the true rate of response (PR or better) is 50%"."""
     one = result.scenario.cells[cell]
     if not one.swept:

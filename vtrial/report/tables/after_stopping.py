@@ -16,13 +16,13 @@ from vtrial.report.tables.overview import drawn
 from vtrial.report.words.general import error_in_words, estimate, number, point
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_CELLS = 12  # of a table by cell
 _JUDGED = ("bias", "coverage")
 
 
-def told(result: "Result", metric: str, cell: int, digits: int = 4) -> str:
+def told(result: "ResultData", metric: str, cell: int, digits: int = 4) -> str:
     """ "23.46 ± 0.29 (exact 23.50)"; a dash where there is none."""
     table: Any = result.characteristics
     rows = table[(table["cell"] == cell) & (table["metric"] == metric)].set_index("method")
@@ -36,7 +36,7 @@ def told(result: "Result", metric: str, cell: int, digits: int = 4) -> str:
     return f"{estimate(float(row['estimate']), digits)}{error}{known}"
 
 
-def judged(result: "Result") -> dict[str, str]:
+def judged(result: "ResultData") -> dict[str, str]:
     """The rates and medians of which bias and coverage are told, in words by the stem of their metrics."""
     metrics = set(result.characteristics["metric"])
     known: dict[str, str] = {e: f"rate of {WORDS[e]}" for e in result.protocols[0].plan.endpoints}
@@ -44,7 +44,7 @@ def judged(result: "Result") -> dict[str, str]:
     return {stem: words for stem, words in known.items() if f"{stem}.coverage" in metrics}
 
 
-def estimates_table(result: "Result", name: str) -> Markup:
+def estimates_table(result: "ResultData", name: str) -> Markup:
     """Bias and coverage of rates and medians, over all trials and by where they ended; a group a cell."""
     rows: list[dict[str, str]] = []
     endpoints, swept = judged(result), bool(result.scenario.swept)
@@ -74,7 +74,7 @@ _PATIENTS = {
 }  # fmt: skip
 
 
-def patients_table(result: "Result", name: str) -> Markup:
+def patients_table(result: "ResultData", name: str) -> Markup:
     """Patients of each kind when the trial ended, and months; a row a cell."""
     rows = []
     for cell in result.scenario.cells[:MOST_CELLS]:

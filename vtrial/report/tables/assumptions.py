@@ -24,7 +24,7 @@ from vtrial.scenario.sections import TestSection
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 SHIFTS = (0.3, 0.5)  # between-trial SDs, logit scale, at which the answer is also shown
 
@@ -36,7 +36,7 @@ NEARLY_CIRCULAR = (
 )
 
 
-def settings(result: "Result") -> pd.DataFrame:
+def settings(result: "ResultData") -> pd.DataFrame:
     """Every key of the scenario: section, key, value, origin ("stated", "default" or "swept")."""
     design, raw = result.scenario.design, result.scenario.raw
     protocol = result.protocols[0]
@@ -73,7 +73,7 @@ def settings(result: "Result") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["section", "key", "value", "origin"])
 
 
-def priors(result: "Result") -> pd.DataFrame:
+def priors(result: "ResultData") -> pd.DataFrame:
     """The prior of each parameter of the fit: parameter, prior, reason."""
     assumed, rows = result.evidence.priors, []
     steps = [step for system in result.evidence.systems for step in STEPS_OF[system]]
@@ -88,7 +88,7 @@ def priors(result: "Result") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "prior", "reason"])
 
 
-def correlations(result: "Result") -> pd.DataFrame:
+def correlations(result: "ResultData") -> pd.DataFrame:
     """The latent correlation of each pair of endpoints: pair, value, origin, reason."""
     stated = result.scenario.design.world.correlation
     rows = []
@@ -105,7 +105,7 @@ def correlations(result: "Result") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["pair", "value", "origin", "reason"])
 
 
-def shifted(result: "Result") -> tuple[pd.DataFrame, str] | None:
+def shifted(result: "ResultData") -> tuple[pd.DataFrame, str] | None:
     """Each test's exact assurance where the next trial is like the study, and where it differs; and a word on how much.
 
     Columns: sd, and one for each test. None where that is not asked: something is swept, the truth is stated, a
@@ -148,7 +148,7 @@ def _with_error(estimate: float, error: float) -> str:
     return f"{number(estimate)} ± {number(error)}"
 
 
-def _swept(result: "Result", path: str) -> list[str]:
+def _swept(result: "ResultData", path: str) -> list[str]:
     """The values that a sweep gives a key, or a part of it, in order; empty where it does not."""
     values = []
     for key in result.scenario.swept:

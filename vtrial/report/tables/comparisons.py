@@ -12,12 +12,12 @@ from vtrial.report.tables.overview import DECISIONS, MOST_ROWS, drawn
 from vtrial.report.words.general import limits_in_words, metric_in_words, number, point
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_CELLS = 4  # each of which the sentence compares with the first; of more, the last alone
 
 
-def sentence(result: "Result") -> str:
+def sentence(result: "ResultData") -> str:
     """How far the true rates of the cells differ over the worlds of the posterior; "" where they do not, or have none.
 
     Of the rates that tests are about, else of all.
@@ -51,7 +51,7 @@ def _in_worlds(row: Any) -> str:
     )
 
 
-def table(result: "Result", name: str) -> tuple[Markup | None, int]:
+def table(result: "ResultData", name: str) -> tuple[Markup | None, int]:
     """The differences that a reader compares cells by, a group a metric, and how many rows were left out.
 
     Decisions, exact where they can be had, and true rates; rates as simulated where the true ones are not known.
@@ -98,14 +98,14 @@ def _endpoint(metric: str) -> Endpoint:
     return cast(Endpoint, metric.partition(".")[0])
 
 
-def _words(result: "Result", metric: str) -> str:
+def _words(result: "ResultData", metric: str) -> str:
     if metric.endswith(".true"):
         return f"True rate of {WORDS[_endpoint(metric)]} [{metric}]"
     group, words = metric_in_words(result, metric)
     return f"{capitalised(words) if not metric.endswith('.rate') else f'{group}: {words}'} [{metric}]"
 
 
-def _order(result: "Result") -> Any:
+def _order(result: "ResultData") -> Any:
     """Decisions first, tests in order, then stops and rates."""
     tests = [f"{test.name}.reject" for test in result.protocols[0].tests]
     return lambda metric: tests.index(metric) if metric in tests else len(tests) + (not metric.endswith(DECISIONS))

@@ -19,7 +19,7 @@ from vtrial.report.words.general import error_in_words, estimate, metric_in_word
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_ROWS = 300  # of one table
 MOST_CELLS = 30  # whose every metric is shown
@@ -56,7 +56,7 @@ def drawn(
     return Markup(table.as_raw_html())
 
 
-def characteristics(result: "Result", cell: int, name: str, *, every: bool = True) -> Markup:
+def characteristics(result: "ResultData", cell: int, name: str, *, every: bool = True) -> Markup:
     """The operating characteristics of one cell, a row a metric, in groups.
 
     every: all of them; else, of times, follow-up and the medians of all patients alone; of looks, how trials end, in
@@ -74,13 +74,13 @@ def characteristics(result: "Result", cell: int, name: str, *, every: bool = Tru
     return _figures_table(rows.drop(columns=["cell"]), name, group="group")
 
 
-def estimates_after(result: "Result") -> list[str]:
+def estimates_after(result: "ResultData") -> list[str]:
     """The metrics of estimates after stopping, which have tables of their own."""
     metrics: Any = result.characteristics["metric"]
     return list(metrics[metrics.str.contains(r"\.(?:bias|coverage)(?:\.|$)")])
 
 
-def never(result: "Result") -> list[str]:
+def never(result: "ResultData") -> list[str]:
     """Stops that no rule decides."""
     protocol = result.protocols[0]
     possible = {rule.then for rule in protocol.plan.rules}
@@ -92,7 +92,7 @@ def headlines() -> list[str]:
     return [f"{endpoint}.median.{part}" for endpoint in TIME_ENDPOINTS for part in ("q50", "nr")]
 
 
-def decisions_by_cell(result: "Result", name: str) -> tuple[Markup, int]:
+def decisions_by_cell(result: "ResultData", name: str) -> tuple[Markup, int]:
     """The decision metrics of every cell of a sweep, a group a metric; and how many rows were left out.
 
     Without tests and looks: the rates of every endpoint. With looks: how trials end, patients and months. With times:
@@ -183,7 +183,7 @@ def diagnostics_table(table: pd.DataFrame, name: str) -> Markup:
     return drawn(frame, name, labels=labels, right=right, code=["parameter"], spanners=spanners)
 
 
-def _figures(result: "Result", wanted: Any) -> Any:
+def _figures(result: "ResultData", wanted: Any) -> Any:
     """Simulated and exact side by side, last what is known exactly alone: texts, with cell, group, words, metric."""
     table: Any = result.characteristics[wanted]
     exact: Any = table[table["method"] == "exact"].set_index(["cell", "metric"])
@@ -236,5 +236,5 @@ def _error(known: Any) -> str:
     return "none" if words == "±0.0000" else words.removeprefix("±")
 
 
-def _rate_heads(result: "Result") -> list[str]:
+def _rate_heads(result: "ResultData") -> list[str]:
     return [WORDS[endpoint] for endpoint in ENDPOINTS if endpoint in result.protocols[0].plan.endpoints]

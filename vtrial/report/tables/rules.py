@@ -32,13 +32,13 @@ from vtrial.scenario.wording import METHODS, percent
 from vtrial.trial.decisions import RulePlan
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MOST_ALIKE = 4  # tables of rules, where cells have different bounds
 _COLUMNS = ["look", "when", "rule", "counts", "fires", "means", "then"]
 
 
-def rules(result: "Result", cell: int) -> pd.DataFrame:
+def rules(result: "ResultData", cell: int) -> pd.DataFrame:
     """Every rule of every look, and the tests at the end, as texts: look, when, rule (or test), what it counts, at
     which counts it fires, what that means, and what then happens."""
     protocol = result.protocols[cell]
@@ -58,7 +58,7 @@ def rules(result: "Result", cell: int) -> pd.DataFrame:
     return frame
 
 
-def rules_tables(result: "Result", name: str) -> tuple[list[tuple[str, Markup]], int]:
+def rules_tables(result: "ResultData", name: str) -> tuple[list[tuple[str, Markup]], int]:
     """`rules`, once for all cells with the same: the cells in words ("" where all are), and the table; and how many
     more there are."""
     found: list[tuple[pd.DataFrame, list[int]]] = []

@@ -19,10 +19,10 @@ from vtrial.scenario import TestSection
 from vtrial.scenario.wording import percent
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 
-def sizes(result: "Result") -> pd.DataFrame:
+def sizes(result: "ResultData") -> pd.DataFrame:
     """Exact size of each test at its null, a row for each test and number of patients that differ between cells.
 
     Columns: test, endpoint, null, method, alpha (NaN for "posterior" and "count"), population, n (the most frequent

@@ -19,7 +19,7 @@ from vtrial.trial.analysis.times import LANDMARKS
 
 if TYPE_CHECKING:
     from vtrial.protocol.build import Protocol
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 _PARTS = {"median": "median", "low": "median.low", "high": "median.high"}
 _STATISTICS = {"median": "median", "low": "lower limit", "high": "upper limit"}
@@ -35,7 +35,7 @@ OUT_OF_ORDER = "† "  # before a limit whose middle is no limit of the middle m
 NOTHING_PUBLISHED = pd.DataFrame(columns=list(COLUMNS))
 
 
-def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
+def published(result: "ResultData", *, cell: int = 0) -> pd.DataFrame:
     """A row a published number and statistic; +inf is "not reached".
 
     Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths",
@@ -101,7 +101,7 @@ def published(result: "Result", *, cell: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def departures(result: "Result", *, cell: int = 0) -> list[str]:
+def departures(result: "ResultData", *, cell: int = 0) -> list[str]:
     """In what a cell is not the study as it was run; empty where it is, so that the table is a check of the model."""
     protocol, study = result.protocols[cell], result.evidence
     design, found = protocol.design, []
@@ -135,7 +135,7 @@ def departures(result: "Result", *, cell: int = 0) -> list[str]:
     return found
 
 
-def curves_table(result: "Result", table: pd.DataFrame, id_: str, *, cell: int = 0) -> Markup:
+def curves_table(result: "ResultData", table: pd.DataFrame, id_: str, *, cell: int = 0) -> Markup:
     """A row a curve of one cell, and under it what was published of its median (`published`; none if it is empty)."""
     protocol, rows = result.protocols[cell], []
     of_cell: Any = result.characteristics[result.characteristics["cell"] == cell]

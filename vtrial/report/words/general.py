@@ -11,17 +11,17 @@ from vtrial.model.vocabulary import NOT_ESTIMABLE, NOT_REACHED
 from vtrial.scenario.sweep import shown
 
 if TYPE_CHECKING:
-    from vtrial.workflows.result import Result
+    from vtrial.workflows.result_data import ResultData
 
 MC_LIMITS = ("mc_low", "mc_high")  # columns of the 95% Monte Carlo limits
 
 
-def claim_of(result: "Result", name: str) -> str:
+def claim_of(result: "ResultData", name: str) -> str:
     """What the rejection of a test shows, in all cells."""
     return metrics.claim_of(result.protocols, name)
 
 
-def metric_in_words(result: "Result", metric: str) -> tuple[str, str]:
+def metric_in_words(result: "ResultData", metric: str) -> tuple[str, str]:
     """A heading and a line for a metric: ("Decisions", "CR or better > 10% is shown")."""
     found = result.metrics.get(metric)
     return ("Other", metric) if found is None else (found.heading, found.label)
@@ -62,7 +62,7 @@ def limits_in_words(low: float, high: float, digits: int = 4) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
-def simulated_row(result: "Result", metric: str, cell: int) -> pd.Series:
+def simulated_row(result: "ResultData", metric: str, cell: int) -> pd.Series:
     """The row of a simulated metric. Raises `InputError` where there is none."""
     result.value(metric, cell=cell)
     table: Any = result.characteristics

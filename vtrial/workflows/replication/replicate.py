@@ -11,20 +11,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from vtrial import evidence as evidence_room
 from vtrial._support.errors import InputError
 from vtrial._support.folders import MANIFEST, Part, save, save_file
 from vtrial.evidence import Evidence
 from vtrial.fitting.cache import posterior_of
-from vtrial.model.posterior import Posterior
 from vtrial.workflows import views
 from vtrial.workflows.compiled_programs import keep_compiled_programs
 from vtrial.workflows.files import provenance, table_part, text_part
 from vtrial.workflows.replication.coverage import coverage
+from vtrial.workflows.replication.data import ReplicationData
 from vtrial.workflows.replication.left_out import left_out as refitted_without
 from vtrial.workflows.replication.predicted import compared, predicted
 
@@ -37,7 +35,7 @@ MAX_TRIALS = 100_000  # a few kilobytes each are held
 
 
 @dataclass(frozen=True, repr=False)
-class Replication:
+class Replication(ReplicationData):
     """What replications of a study print, beside what it printed.
 
     table: a row for each published number (`number`: "value", "low" or "high" of the fact), columns fact, system,
@@ -48,48 +46,6 @@ class Replication:
     produced), reason (why a fact is not covered, else ""). left_out: the same of facts that a refit had not seen, and
     what was left out; None where that was not asked for.
     """
-
-    evidence: Evidence
-    posterior: Posterior
-    table: pd.DataFrame
-    left_out: pd.DataFrame | None
-    manifest: dict[str, Any]
-
-    @property
-    def covered(self) -> pd.DataFrame:
-        """The numbers that are produced."""
-        return self.table[self.table["reason"] == ""]
-
-    def summary(self) -> pd.DataFrame:
-        """How many facts of each use lie inside their 50%, 80% and 95% intervals, by their first number alone.
-
-        Columns: facts, of, inside50, inside80, inside95 (shares), limits (numbers besides: ranges and limits of
-        intervals), limits95.
-        """
-        valued = {*self.table.loc[self.table["number"] == "value", "fact"]}
-        return pd.DataFrame([{"facts": kind} | _inside(rows, valued) for kind, rows in self.by_kind().items()])
-
-    def by_kind(self) -> dict[str, pd.DataFrame]:
-        """The rows of each kind of fact that has any.
-
-        Fitted, held back, labelled `fit` though no model reads it, totals (among them what follows by arithmetic from
-        what was fitted), and what was left out.
-        """
-        kinds = {"fit": "fitted", "check": "held back", "unread": "read by nothing", "derived": "totals"}
-        parts = {kind: self.table[self.table["use"] == use] for use, kind in kinds.items()}
-        if self.left_out is not None:
-            told = self.left_out[self.left_out["use"] != "derived"]
-            dose = told["left_out"].str.startswith("dose ").astype(bool)
-            parts |= {"left out with their dose": told[dose], "left out with their event": told[~dose]}
-        return {kind: rows for kind, rows in parts.items() if len(rows)}
-
-    def worst(self, count: int = 10) -> pd.DataFrame:
-        """The numbers furthest from the middle of their replications, of those produced."""
-        return furthest(self.covered).head(count)
-
-    def not_covered(self) -> pd.DataFrame:
-        """The facts that are not produced, each with the reason."""
-        return self.table.loc[self.table["reason"] != "", ["fact", "system", "use", "reason"]]
 
     def plot_forest(self, system: str | None = None) -> "Chart":
         """Published dots on predictive bars, a panel a system. Raises `InputError` for a system that is not there."""
@@ -166,26 +122,3 @@ def replicate(
     refitted = refitted_without(read, trials=trials, seed=seed, progress=progress) if left_out else None
     manifest = {"replication": read.study, "seed": seed, "trials": trials} | provenance(read, {1.0: posterior})
     return Replication(read, posterior, table, refitted, manifest)
-
-
-def furthest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Numbers that are produced, those furthest from the middle of their replications first."""
-    far = (rows["percentile"].astype(float) - 0.5).abs()
-    return rows.loc[far.sort_values(ascending=False, kind="stable").index]
-
-
-def _inside(rows: pd.DataFrame, valued: set[str]) -> dict[str, object]:
-    """valued: the facts that have a value, whose other numbers are limits."""
-    limit = (rows["number"].isin(["low", "high"]) & rows["fact"].isin(valued)) | rows["fact"].duplicated()
-    produced = rows["reason"] == ""
-    values, limits = rows[produced & ~limit], rows[produced & limit]
-    percentile = values["percentile"].astype(float)
-    return {
-        "produced": len(values),
-        "of": rows.loc[~limit, "fact"].nunique(),
-        "inside50": float(percentile.between(0.25, 0.75).mean()) if len(values) else float("nan"),
-        "inside80": float(percentile.between(0.1, 0.9).mean()) if len(values) else float("nan"),
-        "inside95": float(values["inside95"].astype(bool).mean()) if len(values) else float("nan"),
-        "limits": len(limits),
-        "limits95": float(limits["inside95"].astype(bool).mean()) if len(limits) else float("nan"),
-    }
