@@ -14,6 +14,7 @@ from vtrial.characteristics.metric import IN_PLACE, Metric
 from vtrial.characteristics.metrics_of_looks import of_looks
 from vtrial.characteristics.metrics_of_times import of_times
 from vtrial.characteristics.table import WORTHWHILE, metric_of_flag
+from vtrial.model.descriptors import CORE
 from vtrial.model.endpoints import TIME_ENDPOINTS, WORDS
 from vtrial.protocol.build import Protocol
 from vtrial.scenario import Design
@@ -34,17 +35,12 @@ _OF_RATE = {
     "enrolled.rate": "mean over trials, of the enrolled",
 }
 _RATE_IN_PLACE = IN_PLACE | {"bound.high": "mean over trials if it were 1 wherever it is not estimable"}
-# The flags of the core whose names alone do not say how they differ from endpoints.
-_OF_FLAG = {
-    "orr": "response (PR or better)",
-    "vgpr_or_better": "VGPR or better",
-    "cr": "CR or better",
+# Flags whose names are those of endpoints, and what they are where that is not the endpoint.
+_OF_FLAG: dict[str, str] = {
+    **{name: words for name, words in WORDS.items() if name in CORE},
+    "vgpr_or_better": WORDS["vgpr"],
     "vgpr": "best response VGPR, no better",
     "pr": "best response PR, no better",
-    "crs": "CRS of any grade",
-    "crs3": "CRS of grade 3 or higher",
-    "neurotoxicity": "neurotoxicity of any grade",
-    "neurotoxicity3": "neurotoxicity of grade 3 or higher",
 }
 _FLAGS = "Rates of what else was asked for, of the infused, as known at the data cut"
 

@@ -13,41 +13,80 @@ from typing import Literal, get_args
 from vtrial.model.dose_response import System
 from vtrial.model.parameters import DAYS
 
+# What a final analysis can estimate a rate of; what a look can count besides: single grades, and landmarks.
 Endpoint = Literal["orr", "vgpr", "cr", "mrd", "crs", "crs3", "neurotoxicity", "neurotoxicity3"]
 ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
+LookEndpoint = Literal[
+    "orr",
+    "vgpr",
+    "cr",
+    "mrd",
+    "crs",
+    "crs3",
+    "crs4",
+    "crs5",
+    "neurotoxicity",
+    "neurotoxicity3",
+    "neurotoxicity4",
+    "neurotoxicity5",
+    "death",
+    "pfs",
+    "os",
+]
+LOOK_ENDPOINTS: tuple[LookEndpoint, ...] = get_args(LookEndpoint)
 
-# The system that an endpoint is read off, and from which level on it is reached.
-_READ: dict[Endpoint, tuple[System, int]] = {
-    "orr": ("response", 1),
-    "vgpr": ("response", 2),
-    "cr": ("response", 3),
-    "mrd": ("mrd", 1),
-    "crs": ("crs", 1),
-    "crs3": ("crs", 2),
-    "neurotoxicity": ("neurotoxicity", 1),
-    "neurotoxicity3": ("neurotoxicity", 2),
-}
+Ordered = Literal["response", "crs", "neurotoxicity"]  # the outcomes that have levels
+ACUTE = 1.0  # months after which CRS and neurotoxicity are known: the customary window of a dose-limiting toxicity
+LANDMARKS = ("death", "pfs", "os")
 
-WORDS: dict[Endpoint, str] = {
-    "orr": "response (PR or better)",
-    "vgpr": "VGPR or better",
-    "cr": "CR or better",
-    "mrd": "CR with MRD negativity",
-    "crs": "CRS of any grade",
-    "crs3": "CRS of grade 3 or higher",
-    "neurotoxicity": "neurotoxicity of any grade",
-    "neurotoxicity3": "neurotoxicity of grade 3 or higher",
+
+@dataclass(frozen=True)
+class Level:
+    """An endpoint as a level of an ordered outcome: reached from that level on. words: for readers.
+
+    Of MRD negativity the level is that of a CR, which it asks for.
+    """
+
+    outcome: Ordered
+    level: int
+    words: str
+
+
+# Every endpoint that is a level of an outcome, once; within an outcome each is a part of those before it.
+LEVELS: dict[LookEndpoint, Level] = {
+    "orr": Level("response", 1, "response (PR or better)"),
+    "vgpr": Level("response", 2, "VGPR or better"),
+    "cr": Level("response", 3, "CR or better"),
+    "mrd": Level("response", 3, "CR with MRD negativity"),
+    "crs": Level("crs", 1, "CRS of any grade"),
+    "crs3": Level("crs", 2, "CRS of grade 3 or higher"),
+    "crs4": Level("crs", 3, "CRS of grade 4 or higher"),
+    "crs5": Level("crs", 4, "CRS of grade 5"),
+    "neurotoxicity": Level("neurotoxicity", 1, "neurotoxicity of any grade"),
+    "neurotoxicity3": Level("neurotoxicity", 2, "neurotoxicity of grade 3 or higher"),
+    "neurotoxicity4": Level("neurotoxicity", 3, "neurotoxicity of grade 4 or higher"),
+    "neurotoxicity5": Level("neurotoxicity", 4, "neurotoxicity of grade 5"),
 }
+WORDS: dict[Endpoint, str] = {endpoint: LEVELS[endpoint].words for endpoint in ENDPOINTS}
+LOOK_WORDS: dict[str, str] = {name: level.words for name, level in LEVELS.items() if name not in ENDPOINTS} | {
+    "death": "death",
+    "pfs": "alive without documented progression",
+    "os": "alive",
+}
+# Endpoints of one outcome, each a part of those before it.
+NESTED: tuple[tuple[LookEndpoint, ...], ...] = tuple(
+    tuple(name for name, level in LEVELS.items() if level.outcome == outcome) for outcome in get_args(Ordered)
+)
 
 
 def systems_of(endpoint: Endpoint) -> tuple[System, ...]:
     """The systems that must be simulated to see an endpoint."""
-    return ("response", "mrd") if endpoint == "mrd" else (_READ[endpoint][0],)
+    return ("response", "mrd") if endpoint == "mrd" else (LEVELS[endpoint].outcome,)
 
 
 def level_of(endpoint: Endpoint) -> tuple[System, int]:
     """The system that an endpoint is read off, and the level from which on it is reached."""
-    return _READ[endpoint]
+    return ("mrd", 1) if endpoint == "mrd" else (LEVELS[endpoint].outcome, LEVELS[endpoint].level)
 
 
 # The rates that a scenario can state as true.
@@ -70,41 +109,6 @@ TIME_METHODS: tuple[TimeMethod, ...] = get_args(TimeMethod)
 # What a stated time is of: progression as visits document it, or as it happens.
 Scale = Literal["documented", "latent"]
 
-# Beside the endpoints of a final analysis: single grades of toxicity, and what has happened by a landmark.
-LookEndpoint = Literal[
-    "orr",
-    "vgpr",
-    "cr",
-    "mrd",
-    "crs",
-    "crs3",
-    "crs4",
-    "crs5",
-    "neurotoxicity",
-    "neurotoxicity3",
-    "neurotoxicity4",
-    "neurotoxicity5",
-    "death",
-    "pfs",
-    "os",
-]
-LOOK_ENDPOINTS: tuple[LookEndpoint, ...] = get_args(LookEndpoint)
-ACUTE = 1.0  # months after which CRS and neurotoxicity are known: the customary window of a dose-limiting toxicity
-LANDMARKS = ("death", "pfs", "os")
-
-LOOK_WORDS: dict[str, str] = {
-    "crs4": "CRS of grade 4 or higher",
-    "crs5": "CRS of grade 5",
-    "neurotoxicity4": "neurotoxicity of grade 4 or higher",
-    "neurotoxicity5": "neurotoxicity of grade 5",
-    "death": "death",
-    "pfs": "alive without documented progression",
-    "os": "alive",
-}
-
-_RESPONSES = {"orr": 1, "vgpr": 2, "cr": 3, "mrd": 3}  # levels of best response
-_GRADES = {"": 1, "3": 2, "4": 3, "5": 4}  # levels of the worst grade
-
 
 @dataclass(frozen=True)
 class Watched:
@@ -119,16 +123,14 @@ class Watched:
         return self.endpoint if self.window is None else f"{self.endpoint}@{self.window:g}"
 
     @property
-    def system(self) -> Literal["response", "crs", "neurotoxicity"]:
+    def system(self) -> Ordered:
         """The ordered outcome that it is a level of; of landmarks, none ("response" by name alone)."""
-        if self.endpoint.startswith("crs"):
-            return "crs"
-        return "neurotoxicity" if self.endpoint.startswith("neurotoxicity") else "response"
+        return LEVELS[self.endpoint].outcome if self.endpoint in LEVELS else "response"
 
     @property
     def level(self) -> int:
-        """The level from which on it is reached: of best response, or of the worst grade."""
-        return _RESPONSES[self.endpoint] if self.system == "response" else _GRADES[self.endpoint[len(self.system) :]]
+        """The level from which on it is reached: of best response, or of the worst grade. Landmarks have none."""
+        return LEVELS[self.endpoint].level
 
     @property
     def toxic(self) -> bool:

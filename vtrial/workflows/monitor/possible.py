@@ -8,17 +8,12 @@ import math
 from collections.abc import Sequence
 
 from vtrial._support.errors import InputError
-from vtrial.model.endpoints import LANDMARKS, Watched, watched
+from vtrial.model.endpoints import LANDMARKS, NESTED, Watched, watched
 from vtrial.scenario.looks import LookSection, When
 from vtrial.scenario.values import MONTHS
 from vtrial.workflows.monitor.data import Analysis
 
-_NESTED = (
-    ("orr", "vgpr", "cr", "mrd"),
-    ("crs", "crs3", "crs4", "crs5"),
-    ("neurotoxicity", "neurotoxicity3", "neurotoxicity4", "neurotoxicity5"),
-    ("os", "pfs"),
-)
+_NESTED = (*NESTED, ("os", "pfs"))
 
 
 def check(analyses: Sequence[Analysis]) -> None:
