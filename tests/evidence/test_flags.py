@@ -10,7 +10,8 @@ import vtrial
 from tests import ROOT
 from vtrial import InputError
 from vtrial.evidence import Evidence
-from vtrial.evidence.flags import cells, column_of, condition, reported
+from vtrial.evidence.counted import cells, reported
+from vtrial.evidence.flags import column_of, condition
 from vtrial.model import descriptors
 
 

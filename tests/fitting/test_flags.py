@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from vtrial.evidence import Evidence
-from vtrial.evidence.flags import Reported, cells, reported
+from vtrial.evidence.counted import Reported, cells, reported
 from vtrial.fitting import flags
 from vtrial.fitting import sample as fit
 from vtrial.model.posterior import Posterior

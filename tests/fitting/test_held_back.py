@@ -17,7 +17,7 @@ import vtrial
 from tests import ROOT
 from vtrial import InputError
 from vtrial.evidence import Evidence, load
-from vtrial.evidence.flags import cells, reported
+from vtrial.evidence.counted import cells, reported
 from vtrial.evidence.times import published
 from vtrial.fitting import likelihoods, survival
 from vtrial.fitting.counts import Inputs

@@ -1,19 +1,17 @@
 """What follows from what: totals and their parts, denominators and what was counted."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from vtrial.evidence.facts import as_id
-
-if TYPE_CHECKING:
-    from vtrial.evidence import Evidence
+from vtrial.evidence.printed import Printed
 
 _LIMITS = {"low": min, "high": max}  # of all doses together: the least of the doses', the largest
 
 
-def dose_sums(evidence: "Evidence") -> Iterator[tuple[str, tuple[str, ...]]]:
+def dose_sums(evidence: Printed) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each count of all doses together, and the same at each dose, where they are of the same patients."""
     facts = evidence.facts
     for total in facts.index[facts.index.str.endswith(".all") & facts["count"].notna()]:
@@ -23,7 +21,7 @@ def dose_sums(evidence: "Evidence") -> Iterator[tuple[str, tuple[str, ...]]]:
             yield total, parts
 
 
-def relations(evidence: "Evidence") -> list[tuple[str, ...]]:
+def relations(evidence: Printed) -> list[tuple[str, ...]]:
     """Facts of which any follows from the others: totals with their parts, the same count printed twice."""
     found = [(total, *parts) for total, parts in dose_sums(evidence)]
     found += [(total, *parts) for total, parts in evidence.priors.sum.items()]
@@ -34,7 +32,7 @@ def relations(evidence: "Evidence") -> list[tuple[str, ...]]:
     return [one for one in found if all(fact in facts.index for fact in one)]
 
 
-def depending(evidence: "Evidence", held: Collection[str]) -> dict[str, str]:
+def depending(evidence: Printed, held: Collection[str]) -> dict[str, str]:
     """The totals (`derived`) that tell what is held back, and the fact that they tell of."""
     found: dict[str, str] = {}
     waiting, every = list(held), relations(evidence)
@@ -47,7 +45,7 @@ def depending(evidence: "Evidence", held: Collection[str]) -> dict[str, str]:
     return found
 
 
-def denominators(evidence: "Evidence", held: Mapping[str, str]) -> dict[str, str]:
+def denominators(evidence: Printed, held: Mapping[str, str]) -> dict[str, str]:
     """The facts whose denominator is a count that is held back, and that count: onset of CRS is of those with CRS."""
     found: dict[str, str] = {}
     counts: Any = evidence.facts["count"]
@@ -64,7 +62,7 @@ def denominators(evidence: "Evidence", held: Mapping[str, str]) -> dict[str, str
     return found
 
 
-def stem_of(evidence: "Evidence", fact: str) -> str:
+def stem_of(evidence: Printed, fact: str) -> str:
     """A fact's id without dose and "all"."""
     stem = fact.removesuffix(".ci").removesuffix(".all")
     for dose in evidence.doses:
@@ -72,7 +70,7 @@ def stem_of(evidence: "Evidence", fact: str) -> str:
     return stem
 
 
-def follows(evidence: "Evidence", read: Collection[str]) -> set[str]:
+def follows(evidence: Printed, read: Collection[str]) -> set[str]:
     """The facts that follow by arithmetic from those that were read and from the study's design."""
     facts, every = evidence.facts, relations(evidence)
     known = set(read) | set(facts.index[facts["use"] == "context"])
@@ -84,7 +82,7 @@ def follows(evidence: "Evidence", read: Collection[str]) -> set[str]:
     return known - set(read)
 
 
-def limits_that_follow(evidence: "Evidence", read: Collection[str]) -> set[tuple[str, str]]:
+def limits_that_follow(evidence: Printed, read: Collection[str]) -> set[tuple[str, str]]:
     """The ends of ranges of all doses together that are the least or the largest of the doses' own: (fact, column)."""
     facts, found = evidence.facts, set()
     for fact in facts.index[facts["statistic"].isin(["median_range", "range"]) & facts.index.str.endswith(".all")]:

@@ -3,23 +3,20 @@
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from vtrial._support.errors import InputError
 from vtrial.evidence.arithmetic import dose_sums
+from vtrial.evidence.counted import cells, reported
 from vtrial.evidence.facts import as_id
-from vtrial.evidence.flags import cells, reported
 from vtrial.evidence.priors import correlation_matrix
 from vtrial.evidence.reading import CHECK, NUMBERS
+from vtrial.evidence.study import Evidence
 from vtrial.model.dose_response import STEPS_OF
 from vtrial.model.parameters import Rate
 from vtrial.model.vocabulary import correlation_names
-
-if TYPE_CHECKING:
-    from vtrial.evidence import Evidence
 
 # (part, whole): at each dose, no more patients have the first than the second.
 _NESTED = (("cr", "orr"), ("crs3", "crs"), ("neurotoxicity3", "neurotoxicity"))
@@ -35,7 +32,7 @@ _KINDS = {
 }
 
 
-def check(evidence: "Evidence") -> None:
+def check(evidence: Evidence) -> None:
     """Raise `InputError` that names everything in which the study's two files contradict themselves or each other."""
     facts, priors = evidence.folder / "facts.csv", evidence.folder / "priors.toml"
     stop(_of_doses(evidence), facts)
@@ -50,7 +47,7 @@ def stop(problems: Iterable[str], where: Path) -> None:
         raise InputError(f"{where}: {'; '.join(found)}")
 
 
-def _of_doses(evidence: "Evidence") -> Iterator[str]:
+def _of_doses(evidence: Evidence) -> Iterator[str]:
     """The facts `infused.<dose>`, from which the study's doses are read, name each dose once, as a count."""
     facts = evidence.facts
     sizes = facts.index[facts.index.str.fullmatch(r"infused\.[\d.]+")]
@@ -67,7 +64,7 @@ def _of_doses(evidence: "Evidence") -> Iterator[str]:
             yield f"{fact} cannot be held back ('{CHECK}'), since the study's design is read off it; write 'context'"
 
 
-def _of_sums(evidence: "Evidence") -> Iterator[str]:
+def _of_sums(evidence: Evidence) -> Iterator[str]:
     """Doses add up to the total, and so does every sum listed in priors.toml; what is the same is said alike."""
     facts = evidence.facts
     for total, parts in dose_sums(evidence):
@@ -109,7 +106,7 @@ def _number(facts: pd.DataFrame, fact: str, column: str) -> float:
     return float(facts.at[fact, column])  # type: ignore[arg-type]
 
 
-def _of_missing(evidence: "Evidence") -> Iterator[str]:
+def _of_missing(evidence: Evidence) -> Iterator[str]:
     """What no study can do without."""
     for system in ("disposition", "response"):
         if system not in evidence.systems:
@@ -120,7 +117,7 @@ def _of_missing(evidence: "Evidence") -> Iterator[str]:
                     yield f"fact '{fact}' is missing; the model of {system} cannot do without it{hint}"
 
 
-def _of_models(evidence: "Evidence") -> Iterator[str]:
+def _of_models(evidence: Evidence) -> Iterator[str]:
     """What the models read must be of the right kind, and must not contradict itself."""
     wrong = list(_of_kinds(evidence))
     yield from wrong
@@ -148,7 +145,7 @@ def _of_models(evidence: "Evidence") -> Iterator[str]:
         yield from _of_times(evidence)
 
 
-def _of_kinds(evidence: "Evidence") -> Iterator[str]:
+def _of_kinds(evidence: Evidence) -> Iterator[str]:
     """Each fact that a model reads is of the kind that it reads, and its row says the dose that its id does."""
     for system in evidence.systems:
         for fact in evidence.reads(system):
@@ -159,7 +156,7 @@ def _of_kinds(evidence: "Evidence") -> Iterator[str]:
                 yield from _of_denominator(evidence, fact)
 
 
-def _of_denominator(evidence: "Evidence", fact: str) -> Iterator[str]:
+def _of_denominator(evidence: Evidence, fact: str) -> Iterator[str]:
     """A fact's id and its column `dose` say the same; a fact on infused patients is of those infused at its dose."""
     dose, named = str(evidence.facts.at[fact, "dose"]), fact.split(".", 1)[1]
     at_one = [(d, n) for d, n in zip(evidence.doses, evidence.infused, strict=True) if as_id(d) == named]
@@ -172,7 +169,7 @@ def _of_denominator(evidence: "Evidence", fact: str) -> Iterator[str]:
         yield f"{fact} is of {n:g} infused patients, but {infused} were infused"
 
 
-def _of_priors(evidence: "Evidence") -> Iterator[str]:
+def _of_priors(evidence: Evidence) -> Iterator[str]:
     """What priors.toml lacks of what the facts need, and what it says of flags, measures and correlations."""
     needed = [f"intercept.{step.name.lower()}" for system in evidence.systems for step in STEPS_OF[system]]
     if "survival" in evidence.systems:
@@ -200,7 +197,7 @@ def _of_priors(evidence: "Evidence") -> Iterator[str]:
         correlation_matrix({name: c.value for name, c in evidence.priors.correlation.items()}, where)
 
 
-def _of_mrd(evidence: "Evidence") -> Iterator[str]:
+def _of_mrd(evidence: Evidence) -> Iterator[str]:
     """What the facts on minimal residual disease contradict."""
     (evaluable, of_cr), (negative, of_evaluable) = (
         evidence.count("mrd.evaluable.all"),
@@ -213,7 +210,7 @@ def _of_mrd(evidence: "Evidence") -> Iterator[str]:
             yield f"{fact} is {count:g}, but mrd.negative.all is {negative}"
 
 
-def _of_times(evidence: "Evidence") -> Iterator[str]:
+def _of_times(evidence: Evidence) -> Iterator[str]:
     """What the facts on times contradict: patients that the counts do not know, and dates in the wrong order."""
     orr, cr = (int(sum(evidence.counts(endpoint)[0])) for endpoint in ("orr", "cr"))
     vgpr, retreated = (evidence.count(fact)[0] for fact in ("vgpr.all", "retreatment.retreated.all"))
@@ -239,6 +236,6 @@ def _of_times(evidence: "Evidence") -> Iterator[str]:
             yield f"{after} ({then}) is not after {before} ({first})"
 
 
-def _size(evidence: "Evidence", fact: str) -> float:
+def _size(evidence: Evidence, fact: str) -> float:
     """A fact's denominator, NaN where it has none."""
     return _number(evidence.facts, evidence.find(fact), "n")

@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vtrial._support.errors import InputError
 from vtrial.evidence.facts import as_id
+from vtrial.evidence.study import Evidence
 from vtrial.model.multistate import Schedule
 from vtrial.model.parameters import DAYS
-
-if TYPE_CHECKING:
-    from vtrial.evidence import Evidence
 
 # The published Kaplan-Meier medians that are fitted, (time, group); "top" is the highest dose. Those of duration of
 # response overall and at the highest dose, of PFS in CR and of OS are held back to judge the fit.
@@ -51,7 +48,7 @@ class TimeSummaries:
     of_expected: tuple[int, ...] = ()
 
 
-def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeSummaries:
+def published(evidence: Evidence, expected: np.ndarray | None = None) -> TimeSummaries:
     """The summaries as the study published them, NaN where they are held back.
 
     expected: patients by best response and dose, (4, doses), to be taken at doses where the counts are held back.
@@ -126,7 +123,7 @@ def published(evidence: "Evidence", expected: np.ndarray | None = None) -> TimeS
     )
 
 
-def schedule_of(evidence: "Evidence") -> Schedule:
+def schedule_of(evidence: Evidence) -> Schedule:
     """The study's visits that the model of times reaches."""
     visits = evidence.priors.visits
     assert visits is not None
@@ -134,7 +131,7 @@ def schedule_of(evidence: "Evidence") -> Schedule:
     return Schedule(months, visits.window, visits.missed.value)
 
 
-def follow_up(evidence: "Evidence") -> np.ndarray:
+def follow_up(evidence: Evidence) -> np.ndarray:
     """Shortest and longest potential follow-up at each dose, months, (2, doses).
 
     Patients were enrolled evenly between the first and the last enrolment, dose after dose, and infused after the mean
@@ -148,18 +145,18 @@ def follow_up(evidence: "Evidence") -> np.ndarray:
     return np.stack([cut - enrolling * ends[1:] - delay, cut - enrolling * ends[:-1] - delay])
 
 
-def months_between(evidence: "Evidence", event: str) -> float:
+def months_between(evidence: Evidence, event: str) -> float:
     """Calendar months from the first enrolment to `date.<event>`."""
     return months_until(evidence, evidence.published(f"date.{event}"))
 
 
-def months_until(evidence: "Evidence", day: str) -> float:
+def months_until(evidence: Evidence, day: str) -> float:
     """Calendar months from the first enrolment to a date (year-month-day)."""
     first = date.fromisoformat(evidence.published("date.first_enrolment"))
     return (date.fromisoformat(day) - first).days / DAYS
 
 
-def _sizes(evidence: "Evidence", expected: np.ndarray | None) -> tuple[np.ndarray, tuple[int, ...]]:
+def _sizes(evidence: Evidence, expected: np.ndarray | None) -> tuple[np.ndarray, tuple[int, ...]]:
     """Infused patients by best response and dose, and the doses at which these are `expected`, not published.
 
     VGPR, published for all doses together, is spread over PR and VGPR.

@@ -17,7 +17,7 @@ import pytensor.tensor as pt
 import xarray as xr
 
 from vtrial.evidence import Evidence
-from vtrial.evidence.flags import cells, reported
+from vtrial.evidence.counted import cells, reported
 from vtrial.model.descriptors import Measured
 
 # Where the evidence weighs less, a pool's flags are parametrised as deviations from its mean in units of its spread;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vtrial.evidence import Evidence
 from vtrial.evidence.arithmetic import follows, limits_that_follow
-from vtrial.evidence.flags import cells, reported
+from vtrial.evidence.counted import cells, reported
 from vtrial.evidence.times import published
 from vtrial.fitting import disposition, response, toxicity
 from vtrial.fitting.counts import Inputs
