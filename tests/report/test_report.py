@@ -12,6 +12,7 @@ import pytest
 
 import vtrial
 from vtrial._support.errors import InputError
+from vtrial._support.text import capitalised, listed
 from vtrial.report.charts import histogram, rates
 from vtrial.report.page import html
 from vtrial.report.tables import assumptions, overview, sizes
@@ -328,5 +329,5 @@ def test_reports_of_other_scenarios() -> None:
 def test_words() -> None:
     assert percent(0.125) == "12.5%"
     assert percent(0.07) == "7%"
-    assert words.listed(["a", "b", "c"]) == "a, b and c"
-    assert words.capitalised("response") == "Response"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert capitalised("response") == "Response"
