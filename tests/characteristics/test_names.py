@@ -13,6 +13,7 @@ from vtrial.characteristics import metrics, survival, table
 from vtrial.characteristics.monte_carlo import row
 from vtrial.model.descriptors import CORE
 from vtrial.model.endpoints import ENDPOINTS
+from vtrial.model.posterior import Posterior
 from vtrial.workflows.result import Result
 
 PLAN = SimpleNamespace(
@@ -125,3 +126,11 @@ def test_a_collision_that_only_the_cell_shows_is_refused_before_it_is_simulated(
     metrics.check_names([PROTOCOL], "here")
     with pytest.raises(vtrial.InputError, match=r"here: two metrics would be named 'flag\.x\.rate'"):
         metrics.check_names([twice], "here")
+
+
+def test_every_cell_of_a_sweep_has_its_metrics(posterior: Posterior) -> None:
+    """A first cell of one world has no spread over worlds, the next has: their plans are the same."""
+    base = {"test": [{"name": "t", "endpoint": "orr", "null": 0.5}], "simulation": {"endpoints": ["orr"], "trials": 50}}
+    result = vtrial.run(base | {"sweep": {"world.truth": ["posterior-mean", "posterior"]}})
+    assert "t.worthwhile" in set(result.characteristics["metric"])
+    assert set(result.characteristics["metric"]) <= set(result.metrics)

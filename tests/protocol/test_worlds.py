@@ -229,7 +229,7 @@ def test_a_rate_holds_in_a_shifted_mix_of_patients(rates: Evidence, posterior: P
 
 
 def test_the_host_averages_covariates_as_the_simulation_draws_them() -> None:
-    """P(response) of each pattern is that of `cohort.covariates`, two covariates, three doses."""
+    """P(response) of each pattern is that of `trial.patients.covariates`, two covariates, three doses."""
     rng = np.random.default_rng(5)
     table, flags, p = rng.normal(size=(2, 2 + 3)), rng.normal(size=(2, 3)), np.array([0.2, 0.5, 0.9])
     world: Any = type("W", (), {"covariates": table, "flags": flags})

@@ -1,5 +1,5 @@
-"""Every metric that a run can have, as data: its name, what it is in words, its unit. Tables, `answer`, `solve`,
-differences and the report read them here.
+"""Every metric that a run can have, as data: its name, what it is in words, its unit. `answer`, `solve`, differences
+and the words of the report read them here.
 
 Those of looks are in `metrics_of_looks`, those of times in `metrics_of_times`.
 """
@@ -66,7 +66,8 @@ def by_name(protocols: Sequence[Protocol]) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     seen: set[object] = set()
     for protocol in protocols:
-        alike = (protocol.plan, tuple(look.name for look in protocol.plan.looks), protocol.doses)
+        many = protocol.worlds.size > 1
+        alike = (protocol.plan, tuple(look.name for look in protocol.plan.looks), protocol.doses, many)
         if alike not in seen:
             seen.add(alike)
             found = {metric.name: metric for metric in metrics(protocol, protocols)} | found

@@ -1,4 +1,4 @@
-"""`python -m vtrial.cli.app`."""
+"""`python -m vtrial.cli`: the command line without an installed script."""
 
 from vtrial.cli.app import main
 

@@ -1,1 +1,1 @@
-"""Many trials, in blocks: the one place where programs are compiled."""
+"""Many trials, in blocks: the one place where programs of trials are compiled."""

@@ -85,7 +85,7 @@ class Evidence(Printed):
 
     @property
     def survival_prior(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means and SDs of the prior of times, by `curves.Rate`, (rates,) each."""
+        """Means and SDs of the prior of times, by `parameters.Rate`, (rates,) each."""
         prior = [self.priors.survival[rate.name.lower()] for rate in Rate]
         return np.array([p.mean for p in prior]), np.array([p.sd for p in prior])
 

@@ -41,7 +41,7 @@ def sample(
     """Draw from the posterior. Returns ArviZ's layout, with groups `prior` and `diagnostics`.
 
     Two models that share no parameter: the steps, and time to event (given the published responses), which is then
-    corrected against simulated trials (`centred`; group `correction`). What is held back is kept from both; the
+    corrected against simulated trials (`bias_correction`; group `correction`). What is held back is kept from both; the
     attribute `read` says what was read. Where times, or flags and measures, cannot be fitted, the rest is returned
     without them, and the attribute `unfitted` says why. Raises `FitError` where R-hat, effective sample sizes or
     divergences say that the steps did not converge, after longer sampling and with smaller steps.

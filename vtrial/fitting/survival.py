@@ -1,11 +1,12 @@
 """Time to event: the multi-state model of `vtrial.model.multistate`, fitted to what a trial published of it.
 
 A published Kaplan-Meier median with its limits is data about an estimate: of patients who were seen at visits, entered
-one after another, and were followed until a data cut. The likelihood goes through all three: `observed` has the
-curve that such a trial estimates, `medians` the probability of what it reports. Counts of deaths by cause and time are
-multinomial in the model's state occupancy at each patient's potential follow-up; a median (range) is the probability
-of the reported order statistics. The likelihood is an approximation; what simulated trials show of its bias is taken
-off the posterior (`centred`), and simulation-based calibration (`make calibrate`) shows how good the result is.
+one after another, and were followed until a data cut. The likelihood goes through all three: `visit_process` has the
+curve that such a trial estimates, `km_likelihood` the probability of what it reports. Counts of deaths by cause and
+time are multinomial in the model's state occupancy at each patient's potential follow-up; a median (range) is the
+probability of the reported order statistics. The likelihood is an approximation; what simulated trials show of its bias
+is taken off the posterior (`bias_correction`), and simulation-based calibration (`make calibrate`) shows how good the
+result is.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ HALF = 0.05  # a reported month is rounded to a tenth
 
 
 def build(evidence: Evidence, told: TimeSummaries, discount: float) -> pm.Model:
-    """The joint model: one vector `survival` (rate,), the numbers of `curves.Rate`.
+    """The joint model: one vector `survival` (rate,), the numbers of `parameters.Rate`.
 
     The likelihood is one JAX function: PyTensor compiles it as one operation in seconds, piece by piece in minutes.
     """

@@ -22,8 +22,8 @@ class World:
     """True logits of each step. One world: (steps,); many worlds: (worlds, steps).
 
     intercept: at the reference dose, NaN for a step of which the study says nothing. slope: for a doubling. survival:
-    the numbers of the multi-state model (`curves.Rate`), (rates,) or (worlds, rates); None where the study says nothing
-    of them. flags: logits of drawn flags, (flags, columns), a column a dose of the study and one for any other.
+    the numbers of the multi-state model (`parameters.Rate`), (rates,) or (worlds, rates); None where the study says
+    nothing of them. flags: logits of drawn flags, (flags, columns), a column a dose of the study and one for any other.
     measures: (measures, columns + 1), location by column, and last the log of the spread. Both with a leading axis for
     many worlds, None where nothing asks for them. covariates: of a shifted mix, see `vtrial.trial.patients.covariates`.
     expansion: of CAR T cells, see `vtrial.trial.patients.kinetics`.

@@ -78,7 +78,7 @@ class Numbers:
     """The numbers of a trial.
 
     size: patients enrolled, or infused (int32). log2_doses: float32 (doses,). fills: cumulative shares or counts by
-    dose (doses,), see `cohort.disposition.enrol`. factor: Cholesky factor of the latents' correlations, float32
+    dose (doses,), see `patients.disposition.enrol`. factor: Cholesky factor of the latents' correlations, float32
     (latents, latents). between_trial_sd: logit scale. bounds: by test of a rate, int32 (capacity + 1,). calendar: where
     times are simulated. benchmarks: by test of a time. columns: of each dose in the world's flags and measures, int32
     (doses,). dose_window: how far a delivered dose may lie from its target, a share; None where the study does not say.

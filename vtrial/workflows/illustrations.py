@@ -1,4 +1,4 @@
-"""What a report shows beside its tables, of a result's first cell: simulated here, so that the report only reads."""
+"""What a report shows beside its tables, of a result's first cell: simulated here, so that the report does not."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -38,12 +38,7 @@ FILES = (CHARACTERISTICS, TRIALS, SCENARIO, REPORT, MANIFEST)  # and DIFFERENCES
 
 @dataclass(frozen=True, repr=False)
 class Result(ResultData):
-    """What a scenario answered.
-
-    characteristics: the tidy table of operating characteristics. trials: a row a trial and cell. protocols: the
-    cells as they were run. manifest: provenance. warnings: what should be known beside the answer, a sentence each: a
-    size above alpha, and what is almost surely a slip.
-    """
+    """What a scenario answered, as `ResultData` holds it, and how it shows itself."""
 
     def answer(self) -> str:
         """The answer in one sentence, with numbers and their Monte Carlo errors."""

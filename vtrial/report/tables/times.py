@@ -35,16 +35,16 @@ OUT_OF_ORDER = "† "  # before a limit whose middle is no limit of the middle m
 NOTHING_PUBLISHED = pd.DataFrame(columns=list(COLUMNS))
 
 
-def published(result: "ResultData", *, cell: int = 0) -> pd.DataFrame:
-    """A row a published number and statistic; +inf is "not reached".
+def published(result: "ResultData") -> pd.DataFrame:
+    """A row a published number and statistic, beside the first cell; +inf is "not reached".
 
     Columns: fact, what (in words), statistic ("median", "lower limit", "upper limit", "survival", "deaths",
     "follow-up", "patients"), published, q50, q025 and q975 (of the same statistic over trials, order statistics),
     not_reached (share of trials), inside95 (published within q025 to q975), use ("fit": the models read it; "check":
     held back; "derived": it follows from what they read), trials. Without rows where no curve is estimated.
     """
-    protocol = result.protocols[cell]
-    of_cell: Any = result.trials[result.trials["cell"] == cell]
+    protocol = result.protocols[0]
+    of_cell: Any = result.trials[result.trials["cell"] == 0]
     rows: list[dict[str, object]] = []
     facts, use = result.evidence.facts, used(result.evidence)
 
@@ -85,7 +85,7 @@ def published(result: "ResultData", *, cell: int = 0) -> pd.DataFrame:
                 f"overall survival at {month:g} months",
                 "survival",
                 float(row["value"]),
-                result.illustrations.survival_at[month],
+                result.illustrations.survival_at.get(month, ()),
             )
     for curve in protocol.plan.curves:
         fact = "deaths.all" if curve[1] == "all" else f"deaths.{name(protocol, curve).partition('.')[2]}"

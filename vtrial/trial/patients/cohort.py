@@ -25,8 +25,8 @@ TOXICITIES: tuple[Literal["crs", "neurotoxicity"], ...] = ("crs", "neurotoxicity
 class Calendar:
     """The numbers of a calendar, float32: patients enrolled a month, the delay to infusion, visits and the data cut.
 
-    schedule: months since infusion, (visits,). window, missed, new_therapy: see `survival.visits` and
-    `survival.course`. cut: month since the first enrolment, or months after the last infusion.
+    schedule: months since infusion, (visits,). window, missed, new_therapy: see `course.visits` and
+    `course.course`. cut: month since the first enrolment, or months after the last infusion.
     """
 
     accrual: Any

@@ -153,7 +153,7 @@ def course(
 ) -> Path:
     """Each patient's path, given uniforms (patients,) of `processes`.
 
-    survival: float32 (rates,), `curves.Rate`. x: log2 dose, float32 (patients,). response: best response, int32
+    survival: float32 (rates,), `parameters.Rate`. x: log2 dose, float32 (patients,). response: best response, int32
     (patients,), 0 none to 3 CR. fatal: whether CRS or neurotoxicity reaches grade 5, bool (patients,), or None.
     new_therapy: hazard a month of a new therapy before progression, or None for never. log_hazard: of progression, on
     top of that of the dose and depth, (patients,).

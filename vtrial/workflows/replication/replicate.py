@@ -36,16 +36,7 @@ MAX_TRIALS = 100_000  # a few kilobytes each are held
 
 @dataclass(frozen=True, repr=False)
 class Replication(ReplicationData):
-    """What replications of a study print, beside what it printed.
-
-    table: a row for each published number (`number`: "value", "low" or "high" of the fact), columns fact, system,
-    published, published_low, published_high, predicted (median over replications), low95, high95, percentile
-    (mid-rank), inside95 (inclusive), use ("fit", "check", "unread" or "derived", by what the models read), number,
-    sharpness (SD over the posterior's replications over that in the posterior-mean world), not_reached and
-    not_estimable (shares of replications), status (of what is predicted: "estimated", "NR", "NE"; empty where it is not
-    produced), reason (why a fact is not covered, else ""). left_out: the same of facts that a refit had not seen, and
-    what was left out; None where that was not asked for.
-    """
+    """What replications print, as `ReplicationData` holds it, and how it shows itself."""
 
     def plot_forest(self, system: str | None = None) -> "Chart":
         """Published dots on predictive bars, a panel a system. Raises `InputError` for a system that is not there."""
