@@ -33,7 +33,7 @@ def rows(
     if protocol.plan.mix:
         return
     ends = where_ended(protocol, outcome)
-    for endpoint in told(protocol):
+    for endpoint in estimated_endpoints(protocol):
         error, covered = _of_rate(protocol, outcome, worlds, endpoint)
         for suffix, here in ends.items():
             yield mean(f"{endpoint}.bias{suffix}", error, among=here)
@@ -58,7 +58,7 @@ def _median_covered(estimate: Estimate, true: float) -> NDArray[np.float64]:
     return np.where(np.isnan(low) | np.isnan(true), np.nan, ~above & (true <= high))
 
 
-def told(protocol: Protocol) -> list[Endpoint]:
+def estimated_endpoints(protocol: Protocol) -> list[Endpoint]:
     """The rates whose estimates are judged: those that tests or looks are about, response and CR."""
     about = {test.endpoint for test in protocol.plan.tests} | {asked.endpoint for asked in protocol.plan.watched}
     return [e for e in protocol.plan.endpoints if e in about or e in ("orr", "cr")]

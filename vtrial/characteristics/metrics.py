@@ -139,9 +139,10 @@ def known(protocol: Protocol) -> list[str]:
 
 def check_answer(design: Design, protocols: list[Protocol], where: str) -> None:
     """Refuse an `answer` that names what no cell has. Raises `InputError` that names the metrics."""
+    of_cells = [known(protocol) for protocol in protocols] if design.answer else []
     for metric in design.answer:
-        for protocol in protocols:
-            if metric not in (names := known(protocol)):
+        for names in of_cells:
+            if metric not in names:
                 shown = [name for name in names if name.partition(".")[0] not in OF_CURVES]
                 curves = ", and those of curves such as pfs.median.q50" if len(shown) < len(names) else ""
                 raise InputError(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from vtrial.characteristics import stopping
-from vtrial.characteristics.estimation import told
+from vtrial.characteristics.estimation import estimated_endpoints
 from vtrial.characteristics.metric import Metric
 from vtrial.model.endpoints import TIME_ENDPOINTS, TIME_WORDS, WORDS
 from vtrial.model.vocabulary import CLOSES, OUTCOMES, Then
@@ -51,7 +51,7 @@ def _stops(protocol: Protocol) -> Iterator[Metric]:
 def _after(protocol: Protocol) -> Iterator[Metric]:
     sections = stopping.groups(protocol)
     ends = ["", *(name for name in sections if not protocol.plan.looks[sections[name][0]].final), stopping.END]
-    for endpoint in told(protocol):
+    for endpoint in estimated_endpoints(protocol):
         for end in ends:
             suffix, whom = f".{end}" if end else "", ended_in_words(end)
             bias = f"bias of the rate of {WORDS[endpoint]}: {whom}"

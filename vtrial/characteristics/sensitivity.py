@@ -21,7 +21,7 @@ from vtrial.protocol.worlds import planned_of
 
 TRIALS_AT_A_NULL = 2000
 TRIALS_OF_VISITS = 1000
-VARIED: tuple[TimeEndpoint, ...] = ("pfs", "dor")  # whose medians are told where visits vary
+VARIED: tuple[TimeEndpoint, ...] = ("pfs", "dor")  # whose medians are given where visits vary
 
 
 def sizes_of_times(protocol: Protocol, posterior: Posterior, where: str) -> pd.DataFrame:

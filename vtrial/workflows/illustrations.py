@@ -22,7 +22,7 @@ class Illustrations:
 
     curves: `over_time.survival` by endpoint. states: `over_time.states`. patients: of the first trial with patients to
     show. log: what the looks of the first trial that one stopped saw (`trial_log.story_of`), and that trial's number.
-    survival_at: overall survival of the first trials at each month of which the study printed it, (trials,).
+    survival_at: overall survival of the first trials at the month of each fact that prints it, (trials,).
     sizes_of_times, visits_varied: see `characteristics.sensitivity`.
     """
 
@@ -31,7 +31,7 @@ class Illustrations:
     patients: AsSeen | None
     log: pd.DataFrame
     log_of: int
-    survival_at: dict[float, Array]
+    survival_at: dict[str, Array]
     sizes_of_times: pd.DataFrame
     visits_varied: pd.DataFrame
 
@@ -53,21 +53,21 @@ def illustrations(protocol: Protocol, posterior: Posterior, table: pd.DataFrame,
         log=log,
         log_of=logged,
         survival_at={
-            month: over_time.at_month(protocol, "os", month, trials=trials)
-            for month in (published_months(protocol) if shown else [])
+            fact: over_time.at_month(protocol, "os", protocol.evidence.number(fact, "time"), trials=trials)
+            for fact in (_published_survival(protocol) if shown else [])
         },
         sizes_of_times=sensitivity.sizes_of_times(protocol, posterior, where),
         visits_varied=sensitivity.visits_varied(protocol),
     )
 
 
-def published_months(protocol: Protocol) -> list[float]:
-    """The months of which the study printed overall survival, where its curve is estimated."""
+def _published_survival(protocol: Protocol) -> list[str]:
+    """The facts in which the study printed overall survival at a month, where its curve is estimated."""
     facts: Any = protocol.evidence.facts
     if ("os", "all") not in protocol.plan.curves:
         return []
-    printed = facts[(facts["system"] == "os") & (facts["statistic"] == "km_survival") & (facts["dose"] == "all")]
-    return list(dict.fromkeys(float(month) for month in printed["time"]))
+    printed = (facts["system"] == "os") & (facts["statistic"] == "km_survival") & (facts["dose"] == "all")
+    return list(facts.index[printed])
 
 
 def _analysed(table: pd.DataFrame, endpoint: TimeEndpoint) -> np.ndarray:

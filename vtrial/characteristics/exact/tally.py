@@ -7,7 +7,7 @@ from vtrial._support.arrays import Array, Counts
 from vtrial.boundaries.binomial import tail
 from vtrial.boundaries.intervals import proportion_interval
 from vtrial.characteristics import stopping
-from vtrial.characteristics.estimation import LEVEL, told
+from vtrial.characteristics.estimation import LEVEL, estimated_endpoints
 from vtrial.characteristics.exact.fixed import null_is_true, true_rates
 from vtrial.characteristics.exact.joint import Part, part_of
 from vtrial.model.endpoints import Endpoint, Watched
@@ -46,7 +46,7 @@ class Tally:
         return {
             axis: (tested[part], true_rates(self.protocol, tested[part], self.worlds))  # type: ignore[arg-type]
             for axis, part in enumerate(self.axes)
-            if part in tested and tested[part] in told(self.protocol)
+            if part in tested and tested[part] in estimated_endpoints(self.protocol)
         }
 
     def _estimate(self, n: int, ended: Array, weight: Array) -> None:

@@ -74,19 +74,10 @@ def published(result: "ResultData") -> pd.DataFrame:
         add(fact, what, "median", float(row["value"]), of_cell[f"{prefix}.median"])
         add(fact, what, "lower limit", float(row["low"]), of_cell[f"{prefix}.median.low"])
         add(fact, what, "upper limit", float(row["high"]), of_cell[f"{prefix}.median.high"])
-    if ("os", "all") in protocol.plan.curves:
-        for fact in facts.index[(facts["system"] == "os") & (facts["statistic"] == "km_survival")]:
-            row = facts.loc[fact]
-            if row["dose"] != "all":
-                continue
-            month = float(row["time"])
-            add(
-                fact,
-                f"overall survival at {month:g} months",
-                "survival",
-                float(row["value"]),
-                result.illustrations.survival_at.get(month, ()),
-            )
+    for fact, survival in result.illustrations.survival_at.items():
+        row = facts.loc[fact]
+        what = f"overall survival at {float(row['time']):g} months"
+        add(fact, what, "survival", float(row["value"]), survival)
     for curve in protocol.plan.curves:
         fact = "deaths.all" if curve[1] == "all" else f"deaths.{name(protocol, curve).partition('.')[2]}"
         if curve[0] == "os" and fact in facts.index:
